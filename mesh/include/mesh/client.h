@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls to a peer. Services use the typed stubs that protoc-gen-mesh writes on top of this. */
+#ifndef MESH_CLIENT_H
+#define MESH_CLIENT_H
+
+#include "mesh/service.h"
+
+/* One destination with its channel; made from configuration by the runtime, shared by all threads.
+ */
+struct mesh_client;
+/* A unary call under way. */
+struct mesh_call;
+
+/*
+ * For programs that are no service: a client for `target` ("host:port" or any gRPC name), called
+ * `name` in texts and metrics. timeout_ms is the longest time of one unary call. Freed after its
+ * last call has ended.
+ */
+struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms);
+void mesh_client_free(struct mesh_client *client);
+
+/*
+ * Calls a unary method and waits. The deadline is the nearer of the client's own timeout and ctx's.
+ * The response lives as long as ctx. On failure *ret_response is untouched and ctx holds the peer's
+ * text and details. A deadline that has already passed is MESH_DEADLINE_EXCEEDED and nothing is
+ * sent. Errors of the transport are MESH_UNAVAILABLE; a response that does not decode is
+ * MESH_INTERNAL.
+ */
+MESH_STATUS mesh_client_call(struct mesh_ctx *ctx, struct mesh_client *client,
+                             const struct mesh_method *method, const ProtobufCMessage *request,
+                             ProtobufCMessage **ret_response);
+
+/*
+ * The same in two steps, so that several calls run at once: start each on a context of its own
+ * (mesh_ctx_fork), then wait for each. request is packed before mesh_client_start returns. Every
+ * started call is waited for; freeing its context cancels it first. Both run on the same thread.
+ */
+struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *client,
+                                    const struct mesh_method *method,
+                                    const ProtobufCMessage *request);
+MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
+                             ProtobufCMessage **ret_response);
+
+/*
+ * Opens a streaming call. request is the only message of a server streaming call and NULL
+ * otherwise. The stream lives as long as ctx and is cancelled with it unless it was finished.
+ */
+MESH_STATUS mesh_client_open(struct mesh_ctx *ctx, struct mesh_client *client,
+                             const struct mesh_method *method, const ProtobufCMessage *request,
+                             struct mesh_stream **ret_stream);
+
+#endif

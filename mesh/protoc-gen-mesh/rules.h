@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From rules to C: the checks of one value. */
+#ifndef MESH_GEN_RULES_H
+#define MESH_GEN_RULES_H
+
+#include "model.h"
+#include "text.h"
+
+/* Small functions that the checks call and that are written only where they are used. */
+struct helpers {
+    bool duration;
+    bool distinct_int32;
+    bool distinct_int64;
+    bool distinct_uint32;
+    bool distinct_uint64;
+    bool distinct_float;
+    bool distinct_double;
+    bool distinct_bool;
+    bool distinct_string;
+    bool distinct_bytes;
+};
+void emit_helpers(struct text *out, const struct helpers *helpers);
+/* "int64" of a scalar or an enum; the word in distinct_int64(), and its C type. Marks it as used.
+ */
+const char *distinct_kind(struct helpers *helpers, const struct field *field);
+const char *distinct_c_type(const struct field *field);
+
+/* Where checks are written to, and the names that they find there. */
+struct checks {
+    struct text *out;
+    struct helpers *helpers;
+    const char *indent;
+    const char *path;  /* an expression: "&path" */
+    const char *value; /* an expression without side effects: "value" */
+};
+
+/* The checks of one value, which is set; nothing for rules of another kind. */
+void emit_checks(const struct checks *checks, const struct field *field,
+                 const Buf__Validate__FieldRules *rules);
+/* One check: the condition under which it is violated, and what is told then. */
+void emit_check(const struct checks *checks, const char *condition, const char *rule,
+                const char *text);
+
+/* A condition: true if the value of a singular field is the zero value of its type. */
+const char *zero_condition(const struct field *field, const char *value);
+
+/* numbers.c */
+struct number {
+    enum { NUMBER_SIGNED, NUMBER_UNSIGNED, NUMBER_FLOAT, NUMBER_DOUBLE } kind;
+    bool narrow; /* 32 bits */
+    int64_t signed_value;
+    uint64_t unsigned_value;
+    double floating;
+};
+/* Members of any of the numeric rules, by name: false if not set. */
+bool rule_number(const ProtobufCMessage *rules, const char *name, struct number *ret_number);
+size_t rule_n_numbers(const ProtobufCMessage *rules, const char *name);
+struct number rule_number_at(const ProtobufCMessage *rules, const char *name, size_t index);
+const char *number_literal(struct number number); /* in C */
+const char *number_text(struct number number);    /* for people */
+bool number_less(struct number left, struct number right);
+/* const, lt, lte, gt, gte, in, not_in, finite; kind is "int64" and so on. */
+void emit_number_checks(const struct checks *checks, const char *kind,
+                        const ProtobufCMessage *rules);
+void emit_duration_checks(const struct checks *checks, const Buf__Validate__DurationRules *rules);
+
+/* refuse_rules.c: problems of the rules of one field. */
+void refuse_rules(const struct field *field);
+
+/* pattern.c: NULL, or why the pattern does not mean the same to RE2 and to POSIX. */
+const char *pattern_problem(const char *pattern);
+/* It can match at the beginning of a text only. */
+bool pattern_is_anchored(const char *pattern);
+
+#endif

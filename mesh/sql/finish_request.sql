@@ -1,0 +1,3 @@
+update request_log
+   set response = $2
+ where request_id = $1;

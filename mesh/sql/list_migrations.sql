@@ -1,0 +1,4 @@
+select number, name, checksum, compatible_from
+  from migration
+ where owner = $1
+ order by number;

@@ -1,0 +1,2 @@
+-- Advisory locks are per database, so the key holds the schema.
+select pg_advisory_lock(hashtextextended('cmesh migrate ' || current_schema(), 0));

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One process of a service: what it holds, and its subcommands. */
+#ifndef MESH_APP_APP_H
+#define MESH_APP_APP_H
+
+#include "app/config.h"
+#include "app/http.h"
+#include "app/jobs.h"
+#include "app/readiness.h"
+#include "app/signals.h"
+#include "app/stop.h"
+#include "events/events.h"
+#include "rpc/server.h"
+
+/* "fashion-order" for people and Postgres' application_name, "fashion_order" for the schema. */
+struct mesh__names {
+    char full[128];
+    char schema[128];
+};
+
+struct mesh_app {
+    const struct mesh_app_spec *spec;
+    const struct mesh__config *config;
+    struct mesh__names names;
+    struct mesh__stop *stop;
+    struct mesh__readiness *readiness;
+    struct mesh__http *http;
+    struct mesh_db *db; /* NULL: the service has none */
+    struct mesh_client **peers;
+    size_t n_peers;
+    struct mesh__signals *signals;
+    void *state; /* the service's own */
+    bool state_started;
+    struct mesh_events *events; /* NULL: neither publishes nor consumes */
+    bool events_started;
+    struct mesh_server *server;
+    bool server_started;
+    struct mesh__jobs *jobs;
+    int grpc_port;
+    int http_port;
+};
+
+void mesh__app_names(const struct mesh_app_spec *spec, struct mesh__names *ret_names);
+/* A pool by the configuration; url is one of the two variables. */
+struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct mesh__names *names,
+                                 enum mesh__var url, int size, const char *label);
+/* state may be NULL. */
+struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
+                                         const struct mesh__config *config,
+                                         const struct mesh__names *names, struct mesh_db *db,
+                                         void *state);
+
+/* The subcommands; each returns the exit code. */
+int mesh__serve(const struct mesh_app_spec *spec, const struct mesh__config *config);
+int mesh__migrate_command(const struct mesh_app_spec *spec, const struct mesh__config *config);
+int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__config *config);
+
+#endif

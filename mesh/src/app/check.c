@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands that look or work once: migrate and check. */
+#include "app/app.h"
+#include "app/values.h"
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "db/db_impl.h"
+
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define CONNECT_MS 10000
+
+/* One run of `check`. */
+struct check {
+    const struct mesh_app_spec *spec;
+    const struct mesh__config *config;
+    struct mesh__names names;
+    bool failed;
+};
+
+static void say(struct check *check, const char *what, enum mesh_status status, const char *text)
+{
+    if (status == MESH_OK) {
+        (void)printf("ok      %s\n", what);
+    } else {
+        (void)printf("failed  %s: %s\n", what, text);
+        check->failed = true;
+    }
+}
+
+static bool has_session_url(const struct mesh__config *config)
+{
+    return strcmp(mesh__config_text(config, VAR_DATABASE_URL),
+                  mesh__config_text(config, VAR_DATABASE_SESSION_URL)) != 0;
+}
+
+static void check_database(struct check *check, enum mesh__var url, const char *what)
+{
+    const struct mesh_app_spec *spec = check->spec;
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(spec->name, 0, mesh__in_ms(CONNECT_MS));
+    struct mesh_db *db = mesh__app_db_new(check->config, &check->names, url, 1, "check");
+    enum mesh_status status = mesh__db_check(ctx, db);
+
+    say(check, what, status, mesh_ctx_error(ctx));
+    if (status == MESH_OK && url == VAR_DATABASE_URL) {
+        status = mesh__migrate_check(ctx, db, spec->migrations, spec->compatible_from);
+        say(check, "migrations", status, mesh_ctx_error(ctx));
+    }
+    mesh__db_free(db);
+}
+
+static void check_broker(struct check *check)
+{
+    const struct mesh_app_spec *spec = check->spec;
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(spec->name, 0, mesh__in_ms(CONNECT_MS));
+    struct mesh_db *db =
+        mesh__app_db_new(check->config, &check->names, VAR_DATABASE_URL, 1, "check");
+    struct mesh_events *events = mesh__app_events_new(spec, check->config, &check->names, db, NULL);
+    enum mesh_status status = mesh__events_check(ctx, events);
+
+    say(check, "broker", status, mesh_ctx_error(ctx));
+    mesh__events_free(events);
+    mesh__db_free(db);
+}
+
+static void check_peer(struct check *check, size_t i)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    const char *target = mesh__config_peer(check->config, i);
+    const char *address = mesh__target_address(target);
+    struct addrinfo *info = NULL;
+    char what[320];
+    char error[512];
+    char host[MESH__HOST_SIZE];
+    int64_t port;
+    int failure;
+
+    (void)snprintf(what, sizeof(what), "peer %s", check->spec->peers[i].name);
+    if (address == NULL || !mesh__parse_address(address, 1, host, &port)) {
+        (void)printf("ok      %s (%s is resolved by gRPC, not looked at)\n", what, target);
+        return;
+    }
+    failure = getaddrinfo(host, NULL, &hints, &info);
+    if (failure == 0) {
+        freeaddrinfo(info);
+    }
+    (void)snprintf(error, sizeof(error), "%s: %s", host, gai_strerror(failure));
+    say(check, what, failure == 0 ? MESH_OK : MESH_UNAVAILABLE, error);
+}
+
+int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__config *config)
+{
+    struct check check = {.spec = spec, .config = config};
+    unsigned needs = mesh__config_needs(spec);
+
+    mesh__app_names(spec, &check.names);
+    say(&check, "configuration", MESH_OK, "");
+    if ((needs & NEED_DATABASE) != 0) {
+        check_database(&check, VAR_DATABASE_URL, "database");
+        if (has_session_url(config)) {
+            check_database(&check, VAR_DATABASE_SESSION_URL, "session database");
+        }
+    }
+    if ((needs & NEED_BROKER) != 0) {
+        check_broker(&check);
+    }
+    for (size_t i = 0; spec->peers != NULL && spec->peers[i].name != NULL; i++) {
+        check_peer(&check, i);
+    }
+    return check.failed ? 1 : 0;
+}
+
+static enum mesh_status migrate(const struct mesh_app_spec *spec, struct mesh_ctx *ctx,
+                                struct mesh_db *db, int *ret_applied)
+{
+    MESH_TRY(mesh__db_check(mesh_ctx_timeout(ctx, CONNECT_MS), db));
+    return mesh__migrate(ctx, db, spec->migrations, spec->compatible_from, ret_applied);
+}
+
+int mesh__migrate_command(const struct mesh_app_spec *spec, const struct mesh__config *config)
+{
+    struct mesh__names names;
+    struct mesh_db *db;
+    struct mesh_ctx *ctx;
+    enum mesh_status status;
+    int applied = 0;
+
+    mesh__app_names(spec, &names);
+    if (spec->migrations == NULL) {
+        (void)printf("%s has no database.\n", names.full);
+        return 0;
+    }
+    db = mesh__app_db_new(config, &names, VAR_DATABASE_SESSION_URL, 1, "migrate");
+    ctx = mesh__ctx_new(spec->name, 0, MESH_NO_DEADLINE); /* a large table takes what it takes */
+    status = migrate(spec, ctx, db, &applied);
+    if (status == MESH_OK) {
+        (void)printf("%s: %d %s applied.\n", names.full, applied,
+                     applied == 1 ? "migration" : "migrations");
+    } else {
+        (void)fprintf(stderr, "%s: %s\n", names.full, mesh_ctx_error(ctx));
+    }
+    mesh__ctx_free(ctx);
+    mesh__db_free(db);
+    return status == MESH_OK ? 0 : 1;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a serving process: its parts are made in order, and taken down in the other. */
+#include "app/app.h"
+#include "app/listen.h"
+#include "app/process_metrics.h"
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "core/fatal.h"
+#include "core/metrics_impl.h"
+#include "db/db_impl.h"
+#include "mesh/log.h"
+#include "mesh/metrics.h"
+#include "rpc/client_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_MS 30000
+#define PEER_MS 2000
+#define CONNECT_MS 5000
+#define FIRST_DELAY_MS 100
+#define LONGEST_DELAY_MS 2000
+
+/* ---- HTTP ----------------------------------------------------------------------------------- */
+
+static const char *not_alive(void *arg)
+{
+    const struct mesh_app *app = arg;
+
+    return mesh__stop_turns(app->stop) ? NULL : "the process is stuck";
+}
+
+static const char *not_ready(void *arg)
+{
+    const struct mesh_app *app = arg;
+
+    return mesh__readiness_reason(app->readiness);
+}
+
+static void write_metrics(void *arg, FILE *out)
+{
+    cleanup_free char *text = NULL;
+    size_t size = 0;
+
+    (void)arg;
+    mesh__metrics_write(&text, &size);
+    (void)fwrite(text, 1, size, out); /* into memory */
+    mesh__process_metrics_write(out);
+}
+
+static bool start_http(struct mesh_app *app)
+{
+    const struct mesh__http_options options = {
+        .listen = mesh__config_text(app->config, VAR_HTTP_LISTEN),
+        .not_alive = not_alive,
+        .not_ready = not_ready,
+        .metrics = write_metrics,
+        .arg = app,
+    };
+    const char *const labels[] = {"version", MESH_VERSION, "service", app->spec->name, NULL};
+    char error[512];
+
+    mesh_gauge_set(mesh_gauge("mesh_build_info", "Version of this service; always 1.", labels), 1);
+    app->http = mesh__http_start(&options, &app->http_port, error, sizeof(error));
+    if (app->http == NULL) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s (MESH_HTTP_LISTEN)", error);
+    }
+    return app->http != NULL;
+}
+
+/* ---- database ------------------------------------------------------------------------------- */
+
+static struct mesh_ctx *new_ctx(struct mesh_app *app, int64_t timeout_ms)
+{
+    size_t arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES);
+    struct mesh_ctx *ctx = mesh__ctx_new(app->spec->name, arena_bytes, mesh__in_ms(timeout_ms));
+
+    ctx->cancelled = mesh__stop_flag(app->stop);
+    return ctx;
+}
+
+static bool is_transient(enum mesh_status status)
+{
+    return status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED ||
+           status == MESH_ABORTED || status == MESH_CANCELLED || status == MESH_UNKNOWN;
+}
+
+/* What the last failure said, so that it is logged once. */
+struct wait {
+    char said[512];
+};
+
+/* Once; a failure that may pass is logged if it is another one than before. */
+static enum mesh_status try_database(struct mesh_app *app, struct wait *wait)
+{
+    cleanup_ctx struct mesh_ctx *ctx = new_ctx(app, CONNECT_MS);
+    enum mesh_status status = mesh__db_check(ctx, app->db);
+
+    if (status == MESH_OK) {
+        status =
+            mesh__migrate_check(ctx, app->db, app->spec->migrations, app->spec->compatible_from);
+    }
+    if (status == MESH_OK || atomic_load(mesh__stop_flag(app->stop))) {
+        return status;
+    }
+    if (!is_transient(status)) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "cannot start: %s", mesh_ctx_error(ctx));
+    } else if (strncmp(wait->said, mesh_ctx_error(ctx), sizeof(wait->said) - 1) != 0) {
+        (void)snprintf(wait->said, sizeof(wait->said), "%s", mesh_ctx_error(ctx));
+        mesh_log(MESH_LOG_WARN, MESH_LOG_NO_FIELDS, "waiting for the database: %s", wait->said);
+    }
+    return status;
+}
+
+/* A database that is away is waited for without end, alive but not ready; a wrong one is an error.
+ */
+static bool wait_for_database(struct mesh_app *app)
+{
+    int64_t delay_ms = FIRST_DELAY_MS;
+    struct wait wait = {.said = ""};
+    enum mesh_status status;
+
+    if (app->spec->migrations == NULL) {
+        return true;
+    }
+    app->db =
+        mesh__app_db_new(app->config, &app->names, VAR_DATABASE_URL,
+                         (int)mesh__config_int64(app->config, VAR_DATABASE_POOL_SIZE), "calls");
+    mesh__readiness_set_reason(app->readiness, "waiting for the database");
+    while ((status = try_database(app, &wait)) != MESH_OK) {
+        if (!is_transient(status) || mesh__stop_wait(app->stop, mesh__in_ms(delay_ms))) {
+            return false;
+        }
+        delay_ms = delay_ms * 2 < LONGEST_DELAY_MS ? delay_ms * 2 : LONGEST_DELAY_MS;
+    }
+    if (wait.said[0] != '\0') {
+        mesh_log(MESH_LOG_INFO, MESH_LOG_NO_FIELDS, "the database answers");
+    }
+    mesh__readiness_set_reason(app->readiness, "starting");
+    return true;
+}
+
+/* ---- peers, the service's state, events ----------------------------------------------------- */
+
+static bool make_peers(struct mesh_app *app)
+{
+    const struct mesh_peer *peers = app->spec->peers;
+
+    if (peers == NULL) {
+        return true;
+    }
+    while (peers[app->n_peers].name != NULL) {
+        app->n_peers++;
+    }
+    app->peers = mesh__calloc(app->n_peers, sizeof(struct mesh_client *));
+    for (size_t i = 0; i < app->n_peers; i++) {
+        app->peers[i] = mesh_client_new(peers[i].name, mesh__config_peer(app->config, i),
+                                        peers[i].timeout_ms > 0 ? peers[i].timeout_ms : PEER_MS);
+    }
+    return true;
+}
+
+static bool start_service(struct mesh_app *app)
+{
+    cleanup_ctx struct mesh_ctx *ctx = new_ctx(app, START_MS);
+    enum mesh_status status;
+
+    if (app->spec->start == NULL) {
+        return true;
+    }
+    status = app->spec->start(ctx, app, &app->state);
+    if (status != MESH_OK) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_FIELDS(mesh_log_text("code", mesh_status_name(status))),
+                 "cannot start: %s", mesh_ctx_error(ctx));
+        return false;
+    }
+    app->state_started = true;
+    return true;
+}
+
+static void ping_replicas(void *arg, const char *name)
+{
+    mesh__events_ping(arg, name);
+}
+
+static void on_ping(void *arg, const char *name)
+{
+    mesh__signals_received(arg, name);
+}
+
+static bool make_events(struct mesh_app *app)
+{
+    if (!app->spec->publishes && app->spec->inbox == NULL) {
+        return true;
+    }
+    app->events = mesh__app_events_new(app->spec, app->config, &app->names, app->db, app->state);
+    mesh__events_on_ping(app->events, on_ping, app->signals);
+    return true;
+}
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+static int config_int(const struct mesh_app *app, enum mesh__var var)
+{
+    return (int)mesh__config_int64(app->config, var); /* the table bounds it */
+}
+
+/* Says why the port could not be had, by trying again ourselves. */
+static void log_taken_port(const char *address)
+{
+    char error[512];
+    int port;
+    int fd = mesh__listen(address, &port, error, sizeof(error));
+
+    if (fd >= 0) {
+        close(fd);
+        (void)snprintf(error, sizeof(error), "cannot listen on %s", address);
+    }
+    mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s (MESH_GRPC_LISTEN)", error);
+}
+
+static bool start_server(struct mesh_app *app)
+{
+    const struct mesh_server_options options = {
+        .service = app->spec->name,
+        .listen = mesh__config_text(app->config, VAR_GRPC_LISTEN),
+        .workers = config_int(app, VAR_WORKERS),
+        .queue_size = config_int(app, VAR_QUEUE_SIZE),
+        .stream_limit = config_int(app, VAR_STREAM_LIMIT),
+        .default_deadline_ms = mesh__config_int64(app->config, VAR_DEFAULT_DEADLINE_MS),
+        .max_deadline_ms = mesh__config_int64(app->config, VAR_MAX_DEADLINE_MS),
+        .lame_duck_ms = mesh__config_int64(app->config, VAR_LAME_DUCK_MS),
+        .grace_ms = mesh__config_int64(app->config, VAR_GRACE_MS),
+        .max_message_bytes = config_int(app, VAR_MAX_MESSAGE_BYTES),
+        .max_connection_age_ms = mesh__config_int64(app->config, VAR_MAX_CONNECTION_AGE_MS),
+        .arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES),
+        .sensitive = app->spec->sensitive,
+    };
+
+    app->server = mesh__server_new(&options, app->spec->services, app->state);
+    app->server_started = mesh__server_start(app->server, &app->grpc_port);
+    if (!app->server_started) {
+        log_taken_port(options.listen);
+    }
+    return app->server_started;
+}
+
+static bool start_threads(struct mesh_app *app)
+{
+    const struct mesh__jobs_options options = {
+        .jobs = app->spec->jobs,
+        .service = app->spec->name,
+        .state = app->state,
+        .arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES),
+    };
+
+    if (app->events != NULL) {
+        mesh__events_start(app->events);
+        app->events_started = true;
+        mesh__signals_connect(app->signals, ping_replicas, app->events);
+    }
+    app->jobs = mesh__jobs_start(&options);
+    mesh__readiness_start(app->readiness, app->db, app->server);
+    return true;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* False: a part could not be had (and said why), or the process was asked to stop meanwhile. */
+static bool start_all(struct mesh_app *app)
+{
+    static bool (*const steps[])(struct mesh_app *) = {
+        start_http,  wait_for_database, make_peers,   start_service,
+        make_events, start_server,      start_threads};
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (!steps[i](app) || atomic_load(mesh__stop_flag(app->stop))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes down what was made, also when only a part was. */
+static void stop_all(struct mesh_app *app)
+{
+    mesh__readiness_stop(app->readiness);
+    mesh__readiness_set_reason(app->readiness, "stopping");
+    mesh__jobs_finish(app->jobs);
+    if (app->server_started) {
+        mesh__server_stop(app->server);
+    }
+    mesh__jobs_stop(app->jobs, mesh__config_int64(app->config, VAR_GRACE_MS));
+    mesh__signals_disconnect(app->signals);
+    if (app->events_started) {
+        mesh__events_stop(app->events);
+    }
+    if (app->state_started && app->spec->stop != NULL) {
+        app->spec->stop(app->state);
+    }
+    mesh__server_free(app->server);
+    mesh__events_free(app->events);
+    mesh__client_thread_done();
+    for (size_t i = 0; i < app->n_peers; i++) {
+        mesh_client_free(app->peers[i]);
+    }
+    free(app->peers);
+    mesh__db_free(app->db);
+    mesh__http_stop(app->http);
+    mesh__signals_free(app->signals);
+    mesh__readiness_free(app->readiness);
+}
+
+int mesh__serve(const struct mesh_app_spec *spec, const struct mesh__config *config)
+{
+    struct mesh_app app = {.spec = spec, .config = config};
+    bool asked;
+
+    mesh__app_names(spec, &app.names);
+    app.stop = mesh__stop_new();
+    app.readiness = mesh__readiness_new(spec->name);
+    app.signals = mesh__signals_new();
+    mesh_log(MESH_LOG_INFO, MESH_LOG_FIELDS(mesh_log_text("version", MESH_VERSION)), "starting");
+    if (start_all(&app)) {
+        mesh_log(MESH_LOG_INFO,
+                 MESH_LOG_FIELDS(mesh_log_int("grpc_port", app.grpc_port),
+                                 mesh_log_int("http_port", app.http_port),
+                                 mesh_log_int("ms", mesh__process_age_ms())),
+                 "serving");
+        mesh__stop_wait(app.stop, MESH_NO_DEADLINE);
+    }
+    asked = atomic_load(mesh__stop_flag(app.stop));
+    if (asked) {
+        mesh_log(MESH_LOG_INFO,
+                 MESH_LOG_FIELDS(mesh_log_text("signal", mesh__stop_signal(app.stop))), "stopping");
+    }
+    stop_all(&app);
+    if (asked) {
+        mesh_log(MESH_LOG_INFO, MESH_LOG_NO_FIELDS, "stopped");
+    }
+    mesh__stop_free(app.stop);
+    return asked ? 0 : 1;
+}

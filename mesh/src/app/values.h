@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the text of an environment variable becomes a value, and how what was expected is said. */
+#ifndef MESH_APP_VALUES_H
+#define MESH_APP_VALUES_H
+
+#include "app/config.h"
+
+#define MESH__HOST_SIZE 256
+
+/* Decimal digits with an optional minus, nothing else, in range. */
+bool mesh__parse_int64(const char *text, int64_t *ret_number);
+/* "host:port" or "[ipv6]:port"; min_port is 0 or 1. */
+bool mesh__parse_address(const char *text, int64_t min_port, char ret_host[MESH__HOST_SIZE],
+                         int64_t *ret_port);
+/* The address inside of "host:port", "dns:host:port" and "dns://server/host:port"; NULL for other
+ * schemes. */
+const char *mesh__target_address(const char *target);
+
+/* Whether text, which is not empty, is a value of the variable; of numbers and booleans it is put
+ * into *ret_number. */
+bool mesh__value_parse(const struct mesh__variable *variable, const char *text,
+                       int64_t *ret_number);
+/* Such as "a whole number from 1 to 1024". */
+void mesh__value_expected(const struct mesh__variable *variable, char *ret_text, size_t size);
+
+#endif

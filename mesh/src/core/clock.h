@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seam to time and randomness: a table of functions that a test can replace. */
+#ifndef MESH_CORE_CLOCK_H
+#define MESH_CORE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESH_NS_PER_MS INT64_C(1000000)
+#define MESH_NS_PER_S INT64_C(1000000000)
+#define MESH_NO_DEADLINE INT64_MAX
+
+struct mesh_clock {
+    int64_t (*monotonic_ns)(void);            /* CLOCK_MONOTONIC: deadlines, durations */
+    int64_t (*wall_us)(void);                 /* CLOCK_REALTIME: what people and events see */
+    void (*random)(void *bytes, size_t size); /* from the kernel */
+};
+
+/* The table in force. Tests may point it elsewhere before threads are started. */
+extern const struct mesh_clock *mesh__clock;
+
+static inline int64_t mesh__now_ns(void)
+{
+    return mesh__clock->monotonic_ns();
+}
+
+/* The monotonic time ms from now; MESH_NO_DEADLINE if that is beyond the range. */
+int64_t mesh__in_ms(int64_t ms);
+
+/* Random bytes for ids, drawn from the table's random() in larger pieces kept per thread. */
+void mesh__random(void *ret_bytes, size_t size);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mesh/validate.h"
+
+#include "core/ctx_impl.h"
+#include "core/fatal.h"
+#include "core/guard.h"
+#include "core/utf8.h"
+
+#include <inttypes.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_SIZE 256
+#define MAP_KEY_MAX 64
+#define VIOLATIONS_SHOWN 3 /* in the text; the details name all that were kept */
+
+struct mesh_violations {
+    struct mesh_ctx *ctx;
+    size_t n; /* found; the first MESH_VIOLATIONS_MAX are kept */
+    struct mesh__violation kept[MESH_VIOLATIONS_MAX];
+};
+
+struct mesh_violations *mesh__violations_new(struct mesh_ctx *ctx)
+{
+    struct mesh_violations *violations = mesh_alloc(ctx, sizeof(*violations));
+
+    violations->ctx = ctx;
+    return violations;
+}
+
+/* ---- the place ---- */
+
+struct path_text {
+    char bytes[PATH_SIZE];
+    size_t used;
+};
+
+static void append(struct path_text *path, const char *text, size_t size)
+{
+    size_t left = sizeof(path->bytes) - 1 - path->used;
+
+    if (size > left) {
+        size = left;
+    }
+    memcpy(path->bytes + path->used, text, size);
+    path->used += size;
+}
+
+/* ["key"], with quotes and backslashes in it escaped. */
+static void append_map_key(struct path_text *path, const char *key)
+{
+    size_t size = mesh__utf8_cut(key, MAP_KEY_MAX);
+
+    append(path, "[\"", 2);
+    for (size_t i = 0; i < size; i++) {
+        if (key[i] == '"' || key[i] == '\\') {
+            append(path, "\\", 1);
+        }
+        append(path, key + i, 1);
+    }
+    append(path, "\"]", 2);
+}
+
+static void append_place(struct path_text *path, const struct mesh_path *place)
+{
+    char index[32];
+
+    if (path->used > 0) {
+        append(path, ".", 1);
+    }
+    append(path, place->field, strlen(place->field));
+    if (place->map_key != NULL) {
+        append_map_key(path, place->map_key);
+    } else if (place->index >= 0) {
+        int n = snprintf(index, sizeof(index), "[%" PRId64 "]", place->index);
+
+        append(path, index, n > 0 ? (size_t)n : 0);
+    }
+}
+
+static const char *path_text(struct mesh_ctx *ctx, const struct mesh_path *place)
+{
+    const struct mesh_path *places[MESH_GUARD_DEPTH]; /* what the guard lets in is no deeper */
+    struct path_text path = {.used = 0};
+    size_t n = 0;
+
+    for (; place != NULL && n < MESH_GUARD_DEPTH; place = place->parent) {
+        places[n++] = place;
+    }
+    while (n > 0) {
+        append_place(&path, places[--n]);
+    }
+    path.bytes[path.used] = '\0';
+    return mesh_strdup(ctx, path.bytes);
+}
+
+/* ---- collecting ---- */
+
+void mesh_violate(struct mesh_violations *violations, const struct mesh_path *path,
+                  const char *rule, const char *format, ...)
+{
+    struct mesh__violation *violation;
+    va_list args;
+
+    if (violations->n++ >= MESH_VIOLATIONS_MAX) {
+        return;
+    }
+    violation = &violations->kept[violations->n - 1];
+    violation->field = path_text(violations->ctx, path);
+    violation->rule = rule;
+    va_start(args, format);
+    violation->text = mesh__vprintf(violations->ctx, format, args);
+    va_end(args);
+}
+
+enum mesh_status mesh__violations_fail(struct mesh_ctx *ctx, struct mesh_violations *violations)
+{
+    size_t n_kept = violations->n < MESH_VIOLATIONS_MAX ? violations->n : MESH_VIOLATIONS_MAX;
+    const char *text = "";
+    enum mesh_status status;
+
+    if (violations->n == 0) {
+        return MESH_OK;
+    }
+    for (size_t i = 0; i < n_kept && i < VIOLATIONS_SHOWN; i++) {
+        const struct mesh__violation *violation = &violations->kept[i];
+
+        text = mesh_printf(ctx, "%s%s%s: %s [%s]", text, i > 0 ? "; " : "", violation->field,
+                           violation->text, violation->rule);
+    }
+    if (violations->n > VIOLATIONS_SHOWN) {
+        text = mesh_printf(ctx, "%s; and %zu more", text, violations->n - VIOLATIONS_SHOWN);
+    }
+    status = mesh_fail(ctx, MESH_INVALID_ARGUMENT, "%s", text);
+    ctx->scope->error->violations = violations->kept;
+    ctx->scope->error->n_violations = n_kept;
+    return status;
+}
+
+/* ---- checks ---- */
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool mesh_is_uuid(const char *text)
+{
+    size_t i = 0;
+
+    for (; text[i] != '\0' && i < 36; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash ? text[i] != '-' : !is_hex(text[i])) {
+            return false;
+        }
+    }
+    return i == 36 && text[i] == '\0';
+}
+
+size_t mesh_utf8_length(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text != '\0'; text++) {
+        n += ((unsigned char)*text & 0xc0) != 0x80; /* every byte but those that continue */
+    }
+    return n;
+}
+
+static regex_t *compile(const char *pattern)
+{
+    regex_t *regex = mesh__calloc(1, sizeof(*regex));
+    int error = regcomp(regex, pattern, REG_EXTENDED | REG_NOSUB);
+    char text[128];
+
+    if (error != 0) {
+        regerror(error, regex, text, sizeof(text));
+        mesh__fatal("the pattern \"%s\" is no POSIX extended expression: %s", pattern, text);
+    }
+    return regex;
+}
+
+bool mesh_matches(void **cache, const char *pattern, const char *text)
+{
+    regex_t *regex = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
+
+    if (regex == NULL) {
+        regex_t *made = compile(pattern);
+        void *first = NULL;
+
+        if (__atomic_compare_exchange_n(cache, &first, made, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+            regex = made;
+        } else { /* another thread was quicker */
+            regfree(made);
+            free(made);
+            regex = first;
+        }
+    }
+    return regexec(regex, text, 0, NULL, 0) == 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What went wrong with a transaction, kept so that every later call of it can say so again. */
+#ifndef MESH_DB_ERROR_H
+#define MESH_DB_ERROR_H
+
+#include "db/pg.h"
+#include "mesh/ctx.h"
+
+struct db_error {
+    enum mesh_status status; /* MESH_OK: nothing went wrong */
+    bool drop;               /* the connection must not be used again */
+    char sqlstate[6];        /* "" if not from the server */
+    char constraint[64];
+    char text[512];   /* becomes the text of the call */
+    char detail[256]; /* for the operator only; "" if text says it all */
+};
+
+/* From an answer of the server to that statement. stale_plan: it had been prepared before. */
+void mesh__db_error_sql(struct db_error *error, const char *statement, const struct pg_error *pg,
+                        bool stale_plan);
+/* From this side. The detail is left empty. */
+void mesh__db_error_set(struct db_error *error, enum mesh_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Puts it into ctx and returns its status. */
+MESH_STATUS mesh__db_error_fail(struct mesh_ctx *ctx, const struct db_error *error);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Transactions: statements are pipelined, and the pipeline is the transaction, which its end
+ * commits. So one statement costs one round trip, and a query with a commit two.
+ */
+#include "core/ctx_impl.h"
+#include "db/pool.h"
+#include "mesh/cleanup.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const struct mesh_sql begin_sql = {"begin", "begin"};
+static const struct mesh_sql commit_sql = {"commit", "commit"};
+static const struct mesh_sql rollback_sql = {"rollback", "rollback"};
+static const struct mesh_sql trace_sql = {"set_trace",
+                                          "select set_config('application_name', $1, false)"};
+
+static struct db_conn *conn_of(struct mesh_tx *tx)
+{
+    return (struct db_conn *)tx; /* its first member */
+}
+
+static bool is_explicit(const struct mesh_tx *tx)
+{
+    return tx->begin.text != NULL;
+}
+
+static bool send_plain(struct db_conn *conn, const struct mesh_sql *sql)
+{
+    return mesh__conn_send(conn, OP_EXECUTE, sql, MESH_NO_ARGS, false);
+}
+
+static MESH_STATUS fail(struct mesh_ctx *ctx, const struct db_conn *conn)
+{
+    return mesh__db_error_fail(ctx, &conn->error);
+}
+
+/* ---- ending ---- */
+
+static bool queue_rollback(struct db_conn *conn)
+{
+    if (is_explicit(&conn->tx)) {
+        /* The transaction outlives the end of a pipeline, and so does its failure. */
+        return mesh__conn_sync(conn) && send_plain(conn, &rollback_sql) && mesh__conn_sync(conn);
+    }
+    /* A lone rollback would do it too, but with a warning in the server's log. If a statement has
+     * failed already, both are skipped. */
+    return send_plain(conn, &begin_sql) && send_plain(conn, &rollback_sql) && mesh__conn_sync(conn);
+}
+
+/* Undoes what the server has done so far. conn->error stays as it is. */
+static void roll_back(struct db_conn *conn)
+{
+    struct db_error error = conn->error;
+    bool done;
+
+    if (!conn->tx.started || conn->tx.over) {
+        return;
+    }
+    done = !error.drop && queue_rollback(conn) &&
+           mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL) == PG_READY;
+    error.drop = error.drop || conn->error.drop || !done;
+    conn->error = error;
+    conn->tx.over = true;
+}
+
+/* A request to cancel that is still on its way could hit the next statement of this connection. */
+static void settle_cancel(struct db_conn *conn)
+{
+    if (!mesh__pg->cancel_wait(conn->pg, mesh__until_ms(CONN_DRAIN_MS).deadline_ns) ||
+        !conn->options->named) { /* a pooler passes it on when it likes */
+        conn->error.drop = true;
+    }
+}
+
+static void set_out_of_time(struct db_error *error, enum pg_wait wait)
+{
+    if (wait == PG_CANCELLED) {
+        mesh__db_error_set(error, MESH_CANCELLED, "the call was cancelled");
+    } else {
+        mesh__db_error_set(error, MESH_DEADLINE_EXCEEDED,
+                           "the deadline passed while the database was at work");
+    }
+}
+
+/* The call's time is over while statements run: stops and undoes them. */
+static void abandon(struct db_conn *conn, enum pg_wait wait)
+{
+    if (conn->error.status == MESH_OK) {
+        set_out_of_time(&conn->error, wait);
+    }
+    mesh__pg->cancel(conn->pg);
+    roll_back(conn);
+    settle_cancel(conn);
+}
+
+static MESH_STATUS wait_for_answers(struct mesh_ctx *ctx, struct db_conn *conn,
+                                    struct mesh_rows *rows)
+{
+    enum pg_wait wait = mesh__conn_receive(ctx, conn, mesh__until(ctx), rows);
+
+    if (wait == PG_LOST) {
+        mesh__conn_lost(conn);
+    } else if (wait != PG_READY) {
+        abandon(conn, wait);
+    }
+    return conn->error.status != MESH_OK ? fail(ctx, conn) : MESH_OK;
+}
+
+/* ---- the life of a transaction ---- */
+
+/* Every call begins with it: MESH_OK if there is a transaction to go on with and time left. */
+static MESH_STATUS go_on(struct mesh_ctx *ctx, struct db_conn *conn)
+{
+    if (conn->error.status != MESH_OK) {
+        return fail(ctx, conn);
+    }
+    if (mesh_ctx_cancelled(ctx)) {
+        set_out_of_time(&conn->error, PG_CANCELLED);
+        return fail(ctx, conn);
+    }
+    if (mesh_ctx_remaining_ms(ctx) == 0) {
+        set_out_of_time(&conn->error, PG_TIMEOUT);
+        return fail(ctx, conn);
+    }
+    return MESH_OK;
+}
+
+/* What comes before the first statement travels with it. */
+static bool start(struct mesh_ctx *ctx, struct db_conn *conn)
+{
+    if (conn->tx.started) {
+        return true;
+    }
+    conn->tx.started = true;
+    if (conn->options->trace_application_name) {
+        const char *name = mesh_printf(ctx, "%.29s %s", conn->options->application_name,
+                                       mesh_ctx_trace_id(ctx));
+
+        if (!mesh__conn_send(conn, OP_EXECUTE, &trace_sql, MESH_ARGS(mesh_text(name)), false)) {
+            return false;
+        }
+    }
+    return !is_explicit(&conn->tx) || send_plain(conn, &conn->tx.begin);
+}
+
+static MESH_STATUS queue(struct mesh_ctx *ctx, struct db_conn *conn, const struct mesh_sql *sql,
+                         struct mesh_args args, bool wanted)
+{
+    MESH_TRY(go_on(ctx, conn));
+    if (!start(ctx, conn) || !mesh__conn_send(conn, OP_EXECUTE, sql, args, wanted)) {
+        return fail(ctx, conn);
+    }
+    mesh__pool_count_query(conn->db);
+    return MESH_OK;
+}
+
+MESH_STATUS mesh__tx_begin_as(struct mesh_ctx *ctx, struct mesh_db *db, const char *begin,
+                              struct mesh_tx **ret_tx)
+{
+    struct db_conn *conn;
+
+    MESH_TRY(mesh__pool_take(ctx, db, &conn));
+    conn->tx.begin = (struct mesh_sql){"begin", begin};
+    *ret_tx = &conn->tx;
+    return MESH_OK;
+}
+
+MESH_STATUS mesh_tx_begin(struct mesh_ctx *ctx, struct mesh_db *db, struct mesh_tx **ret_tx)
+{
+    return mesh__tx_begin_as(ctx, db, NULL, ret_tx);
+}
+
+void mesh__tx_mark(struct mesh_tx *tx)
+{
+    tx->marked = true;
+}
+
+MESH_STATUS mesh_tx_exec(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct mesh_sql *sql,
+                         struct mesh_args args)
+{
+    return queue(ctx, conn_of(tx), sql, args, false);
+}
+
+MESH_STATUS mesh_tx_query(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct mesh_sql *sql,
+                          struct mesh_args args, struct mesh_rows **ret_rows)
+{
+    struct db_conn *conn = conn_of(tx);
+    struct mesh_rows *rows = mesh__rows_new(ctx, sql->name);
+
+    MESH_TRY(queue(ctx, conn, sql, args, true));
+    if (!mesh__conn_flush(conn)) {
+        return fail(ctx, conn);
+    }
+    MESH_TRY(wait_for_answers(ctx, conn, rows));
+    *ret_rows = rows;
+    return MESH_OK;
+}
+
+MESH_STATUS mesh__tx_flush(struct mesh_ctx *ctx, struct mesh_tx *tx)
+{
+    struct db_conn *conn = conn_of(tx);
+
+    MESH_TRY(go_on(ctx, conn));
+    if (conn->n_ops == 0) {
+        return MESH_OK;
+    }
+    if (!mesh__conn_flush(conn)) {
+        return fail(ctx, conn);
+    }
+    return wait_for_answers(ctx, conn, NULL);
+}
+
+/* ---- committing ---- */
+
+static void set_in_doubt(struct db_conn *conn)
+{
+    mesh__db_error_set(&conn->error, MESH_UNKNOWN,
+                       "the connection to the database was lost during the commit");
+    conn->error.drop = true;
+}
+
+/* The connection ended after the commit had been sent. */
+static void lost_in_commit(struct db_conn *conn)
+{
+    bool refused = conn->error.status != MESH_OK && !conn->in_doubt; /* by an earlier statement */
+
+    if (conn->committed || refused) {
+        conn->error.drop = true;
+    } else {
+        set_in_doubt(conn);
+    }
+}
+
+/*
+ * The call's time is over after the commit was sent: stops it if it can still be stopped, and finds
+ * out whether it was.
+ */
+static void stop_commit(struct db_conn *conn, enum pg_wait why)
+{
+    enum pg_wait wait;
+
+    mesh__pg->cancel(conn->pg);
+    wait = mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
+    if (wait != PG_READY) {
+        lost_in_commit(conn);
+        return;
+    }
+    if (strcmp(conn->error.sqlstate, "57014") == 0) {
+        set_out_of_time(&conn->error, why);
+    }
+    settle_cancel(conn);
+}
+
+/* Queues the end of the transaction. False: the connection was lost before that. */
+static bool queue_commit(struct db_conn *conn)
+{
+    if (conn->n_ops == 0 && !mesh__pg->alive(conn->pg)) {
+        mesh__conn_lost(conn);
+        return false;
+    }
+    if (is_explicit(&conn->tx) &&
+        !mesh__conn_send(conn, OP_COMMIT, &commit_sql, MESH_NO_ARGS, false)) {
+        return false;
+    }
+    return mesh__conn_sync(conn);
+}
+
+static void commit(struct mesh_ctx *ctx, struct db_conn *conn, struct pg_until until,
+                   struct mesh_rows *rows)
+{
+    enum pg_wait wait;
+
+    if (!conn->tx.started || !queue_commit(conn)) {
+        return;
+    }
+    wait = mesh__conn_receive(ctx, conn, until, rows);
+    if (wait == PG_LOST) {
+        lost_in_commit(conn);
+    } else if (wait != PG_READY) {
+        stop_commit(conn, wait);
+    }
+    /* A failed statement ended the pipeline's own transaction, but not one begun in words. */
+    conn->tx.over = !is_explicit(&conn->tx) || conn->committed;
+}
+
+/* Gives the connection back; the failure, if there was one, goes into ctx. */
+static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
+{
+    struct mesh_db *db = conn->db;
+    bool marked = conn->tx.marked;
+    enum mesh_status status = MESH_OK;
+
+    if (conn->error.status != MESH_OK) {
+        roll_back(conn);
+        status = fail(ctx, conn);
+    }
+    mesh__pool_give(conn);
+    if (marked && (status == MESH_OK || status == MESH_UNKNOWN)) {
+        mesh__pool_committed(db);
+    }
+    return status;
+}
+
+MESH_STATUS mesh_tx_commit(struct mesh_ctx *ctx, struct mesh_tx **tx)
+{
+    struct db_conn *conn = conn_of(*tx);
+    struct pg_until until = {.deadline_ns = ctx->deadline_ns}; /* what is decided is not cancelled */
+
+    *tx = NULL;
+    if (conn->error.status == MESH_OK && mesh_ctx_remaining_ms(ctx) == 0) {
+        set_out_of_time(&conn->error, PG_TIMEOUT);
+    }
+    if (conn->error.status == MESH_OK) {
+        commit(ctx, conn, until, NULL);
+    }
+    return finish(ctx, conn);
+}
+
+MESH_STATUS mesh_db_query(struct mesh_ctx *ctx, struct mesh_db *db, const struct mesh_sql *sql,
+                          struct mesh_args args, struct mesh_rows **ret_rows)
+{
+    struct mesh_rows *rows = mesh__rows_new(ctx, sql->name);
+    struct db_conn *conn;
+
+    MESH_TRY(mesh__pool_take(ctx, db, &conn));
+    if (queue(ctx, conn, sql, args, ret_rows != NULL) == MESH_OK) {
+        commit(ctx, conn, mesh__until(ctx), rows);
+    }
+    MESH_TRY(finish(ctx, conn));
+    if (ret_rows != NULL) {
+        *ret_rows = rows;
+    }
+    return MESH_OK;
+}
+
+void mesh__cleanup_tx(struct mesh_tx **tx)
+{
+    if (*tx != NULL) {
+        struct db_conn *conn = conn_of(*tx);
+
+        roll_back(conn);
+        mesh__pool_give(conn);
+    }
+}

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The broker seam on nats.c: the only file that knows the library. */
+#include "core/fatal.h"
+#include "events/broker.h"
+#include "events/broker_handle.h"
+
+#include <inttypes.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_MS 800
+#define REQUEST_MS 900
+#define WRITE_MS 900
+#define ACK_MS 5000 /* else an acknowledgement that got lost would never be missed */
+#define PING_MS 2000
+#define HEARTBEAT_MS 3000
+#define PULL_MS (10 * HEARTBEAT_MS)
+#define PULL_MAX_BYTES (4 << 20)
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_US 1000
+#define CONSUMER_KEPT_S 300 /* without a pull */
+#define MAX_SERVERS 16
+
+/* The next step of a chain that ends at its first failure. */
+#define THEN(status, call) ((status) == NATS_OK ? (call) : (status))
+
+struct pending {
+    const natsMsg *message; /* NULL: free */
+    uint64_t token;
+};
+
+struct broker_connection {
+    struct broker_handle handle; /* first: its address is the connection's */
+    struct broker_callbacks callbacks;
+    natsConnection *nats;
+    jsCtx *js;
+    natsSubscription *deliveries;
+    natsSubscription *pings;
+    char inbox[BROKER_NAME_SIZE];
+    pthread_mutex_t lock; /* of pending */
+    struct pending pending[BROKER_WINDOW];
+    size_t next_ack; /* where the next acknowledgement is expected */
+};
+
+static struct broker_connection *enter(void *closure)
+{
+    return (struct broker_connection *)mesh__handle_enter((uintptr_t)closure);
+}
+
+static void leave(struct broker_connection *connection)
+{
+    mesh__handle_leave(&connection->handle);
+}
+
+/* The library takes numbers for its callbacks as pointers that it never follows. */
+static void *closure_of(const struct broker_connection *connection)
+{
+    return (void *)connection->handle.number; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static MESH_STATUS failed(struct mesh_ctx *ctx, const char *what, natsStatus status)
+{
+    const char *detail = nats_GetLastError(NULL);
+
+    return mesh_fail(ctx, MESH_UNAVAILABLE, "broker: %s: %s%s%s", what, natsStatus_GetText(status),
+                     detail != NULL ? ": " : "", detail != NULL ? detail : "");
+}
+
+/* ---- callbacks of the library ---- */
+
+static void on_closed(natsConnection *nats, void *closure)
+{
+    struct broker_connection *connection = enter(closure);
+
+    (void)nats;
+    if (connection != NULL) {
+        connection->callbacks.on_closed(connection->callbacks.arg);
+        leave(connection);
+    }
+}
+
+/* What it reports is seen elsewhere: a lost delivery as a gap, a lost connection as closed. */
+static void on_error(natsConnection *nats, natsSubscription *sub, natsStatus status, void *closure)
+{
+    (void)nats;
+    (void)sub;
+    (void)status;
+    (void)closure;
+}
+
+static bool take_pending(struct broker_connection *connection, const natsMsg *message,
+                         uint64_t *ret_token)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&connection->lock);
+    for (size_t i = 0; i < BROKER_WINDOW && !found; i++) {
+        size_t at = (connection->next_ack + i) % BROKER_WINDOW;
+
+        if (connection->pending[at].message == message) {
+            connection->pending[at].message = NULL;
+            *ret_token = connection->pending[at].token;
+            connection->next_ack = (at + 1) % BROKER_WINDOW;
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return found;
+}
+
+static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *stored, jsPubAckErr *error, void *closure)
+{
+    struct broker_connection *connection = enter(closure);
+    uint64_t token;
+
+    (void)js;
+    if (connection != NULL && take_pending(connection, message, &token)) {
+        struct broker_ack ack = {.stored = stored != NULL};
+
+        if (stored != NULL) {
+            ack.duplicate = stored->Duplicate;
+            ack.sequence = stored->Sequence;
+        } else {
+            ack.error = error->ErrText != NULL ? error->ErrText : natsStatus_GetText(error->Err);
+        }
+        connection->callbacks.on_ack(connection->callbacks.arg, token, &ack);
+    }
+    if (connection != NULL) {
+        leave(connection);
+    }
+    natsMsg_Destroy(message);
+}
+
+static const char *header(natsMsg *message, const char *key)
+{
+    const char *value;
+
+    return natsMsgHeader_Get(message, key, &value) == NATS_OK && value != NULL ? value : "";
+}
+
+static struct broker_message *message_from(natsMsg *from, const jsMsgMetaData *meta)
+{
+    const struct broker_message message = {.subject = natsMsg_GetSubject(from),
+                                           .id = header(from, "Nats-Msg-Id"),
+                                           .consumer = meta->Consumer,
+                                           .sequence = meta->Sequence.Stream,
+                                           .consumer_sequence = meta->Sequence.Consumer,
+                                           .pending = meta->NumPending,
+                                           .time_us = meta->Timestamp / NS_PER_US,
+                                           .data = (const uint8_t *)natsMsg_GetData(from),
+                                           .size = (size_t)natsMsg_GetDataLength(from)};
+
+    return mesh__broker_message_new(&message);
+}
+
+static void pull_note(struct broker_connection *connection, natsMsg *message, const char *status)
+{
+    const char *tag = strrchr(natsMsg_GetSubject(message), '.');
+    struct broker_pull_note note = {
+        .tag = tag != NULL ? strtoull(tag + 1, NULL, 10) : 0,
+        .state = strcmp(status, "100") == 0 ? BROKER_PULL_ALIVE : BROKER_PULL_ENDED,
+        .stream_sequence = strtoull(header(message, "Nats-Last-Stream"), NULL, 10),
+        .consumer_sequence = strtoull(header(message, "Nats-Last-Consumer"), NULL, 10)};
+
+    connection->callbacks.on_pull(connection->callbacks.arg, &note);
+}
+
+static void on_delivery(natsConnection *nats, natsSubscription *sub, natsMsg *message,
+                        void *closure)
+{
+    struct broker_connection *connection = enter(closure);
+    const char *status = header(message, "Status");
+    jsMsgMetaData *meta;
+
+    (void)nats;
+    (void)sub;
+    if (connection != NULL) {
+        if (status[0] != '\0') {
+            pull_note(connection, message, status);
+        } else if (natsMsg_GetMetaData(&meta, message) == NATS_OK) {
+            connection->callbacks.on_message(connection->callbacks.arg,
+                                             message_from(message, meta));
+            jsMsgMetaData_Destroy(meta);
+        }
+        leave(connection);
+    }
+    natsMsg_Destroy(message);
+}
+
+static void on_ping(natsConnection *nats, natsSubscription *sub, natsMsg *message, void *closure)
+{
+    struct broker_connection *connection = enter(closure);
+
+    (void)nats;
+    (void)sub;
+    if (connection != NULL) {
+        connection->callbacks.on_ping(connection->callbacks.arg, natsMsg_GetSubject(message));
+        leave(connection);
+    }
+    natsMsg_Destroy(message);
+}
+
+/* ---- connection ---- */
+
+/* SetURL refuses a comma list. */
+static natsStatus set_servers(natsOptions *options, const char *url)
+{
+    char *list = mesh__strdup(url);
+    const char *servers[MAX_SERVERS];
+    int n = mesh__broker_split(list, servers, MAX_SERVERS);
+    natsStatus status = n > 0 ? natsOptions_SetServers(options, servers, n) : NATS_INVALID_ARG;
+
+    free(list);
+    return status;
+}
+
+static natsStatus make_options(natsOptions **ret_options, const struct broker_options *from,
+                               void *closure)
+{
+    natsOptions *options = NULL;
+    natsStatus status = natsOptions_Create(&options);
+
+    status = THEN(status, set_servers(options, from->url));
+    status = THEN(status, natsOptions_SetName(options, from->name));
+    status = THEN(status, natsOptions_SetTimeout(options, CONNECT_MS));
+    /* A connection that comes back would hide what was lost meanwhile. */
+    status = THEN(status, natsOptions_SetAllowReconnect(options, false));
+    /* Else everything that is sent waits 1 ms for the flusher. */
+    status = THEN(status, natsOptions_SetSendAsap(options, true));
+    status = THEN(status, natsOptions_UseGlobalMessageDelivery(options, true));
+    status = THEN(status, natsOptions_SetWriteDeadline(options, WRITE_MS));
+    status = THEN(status, natsOptions_SetPingInterval(options, PING_MS));
+    status = THEN(status, natsOptions_SetMaxPingsOut(options, 2));
+    status = THEN(status, natsOptions_SetNoEcho(options, true));
+    status = THEN(status, natsOptions_SetClosedCB(options, on_closed, closure));
+    status = THEN(status, natsOptions_SetErrorHandler(options, on_error, NULL));
+    if (status != NATS_OK) {
+        natsOptions_Destroy(options);
+        return status;
+    }
+    *ret_options = options;
+    return NATS_OK;
+}
+
+static natsStatus make_jetstream(struct broker_connection *connection)
+{
+    jsOptions options;
+    natsStatus status = jsOptions_Init(&options);
+
+    options.Wait = REQUEST_MS;
+    options.PublishAsync.MaxPending = BROKER_WINDOW;
+    options.PublishAsync.AckHandler = on_ack;
+    options.PublishAsync.AckHandlerClosure = closure_of(connection);
+    return THEN(status, natsConnection_JetStream(&connection->js, connection->nats, &options));
+}
+
+static natsStatus subscribe_deliveries(struct broker_connection *connection)
+{
+    natsInbox *inbox = NULL;
+    char subject[BROKER_NAME_SIZE + 2];
+    natsStatus status = natsInbox_Create(&inbox);
+
+    if (status == NATS_OK) {
+        snprintf(connection->inbox, sizeof(connection->inbox), "%s", inbox);
+        snprintf(subject, sizeof(subject), "%s.*", inbox);
+        status = natsConnection_Subscribe(&connection->deliveries, connection->nats, subject,
+                                          on_delivery, closure_of(connection));
+    }
+    natsInbox_Destroy(inbox);
+    return status;
+}
+
+static void nats_close(struct broker_connection *connection)
+{
+    if (connection == NULL) {
+        return;
+    }
+    mesh__handle_remove(&connection->handle);
+    natsSubscription_Destroy(connection->deliveries);
+    natsSubscription_Destroy(connection->pings);
+    jsCtx_Destroy(connection->js);
+    natsConnection_Destroy(connection->nats);
+    pthread_mutex_destroy(&connection->lock);
+    free(connection);
+}
+
+static MESH_STATUS nats_connect(struct mesh_ctx *ctx, const struct broker_options *options,
+                                struct broker_connection **ret_connection)
+{
+    struct broker_connection *connection = mesh__calloc(1, sizeof(*connection));
+    natsOptions *nats_options = NULL;
+    natsStatus status;
+
+    connection->callbacks = options->callbacks;
+    pthread_mutex_init(&connection->lock, NULL);
+    mesh__handle_add(&connection->handle);
+    status = make_options(&nats_options, options, closure_of(connection));
+    if (status == NATS_OK) {
+        status = natsConnection_Connect(&connection->nats, nats_options);
+    }
+    natsOptions_Destroy(nats_options);
+    if (status == NATS_OK) {
+        status = make_jetstream(connection);
+    }
+    if (status == NATS_OK) {
+        status = subscribe_deliveries(connection);
+    }
+    if (status != NATS_OK) {
+        enum mesh_status outcome = failed(ctx, "connecting", status);
+
+        nats_close(connection);
+        return outcome;
+    }
+    *ret_connection = connection;
+    return MESH_OK;
+}
+
+static void nats_server_id(struct broker_connection *connection, char ret_id[BROKER_ID_SIZE])
+{
+    if (natsConnection_GetConnectedServerId(connection->nats, ret_id, BROKER_ID_SIZE) != NATS_OK) {
+        ret_id[0] = '\0';
+    }
+}
+
+/* ---- streams ---- */
+
+static struct broker_stream stream_from(const jsStreamInfo *info)
+{
+    return (struct broker_stream){.created_us = info->Created / NS_PER_US,
+                                  .first_sequence = info->State.FirstSeq,
+                                  .last_sequence = info->State.LastSeq};
+}
+
+static bool has_subject(const jsStreamConfig *config, const char *subject)
+{
+    for (int i = 0; i < config->SubjectsLen; i++) {
+        if (strcmp(config->Subjects[i], subject) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool below(int64_t limit, int64_t wanted)
+{
+    return limit > 0 && (wanted <= 0 || limit < wanted);
+}
+
+/* What would lose events that we were promised; NULL if nothing does. A wider stream is fine. */
+static const char *contradiction(const jsStreamConfig *have,
+                                 const struct broker_stream_config *want)
+{
+    const struct {
+        bool broken;
+        const char *text;
+    } rules[] = {
+        {!has_subject(have, want->subject), "it does not capture our subjects"},
+        {have->Storage != js_FileStorage, "it is not kept in files"},
+        {have->Retention != js_LimitsPolicy, "its retention is not by limits"},
+        {have->NoAck, "it does not acknowledge"},
+        {have->Sealed, "it is sealed"},
+        {below(have->MaxBytes, want->max_bytes), "its max_bytes is smaller than configured"},
+        {below(have->MaxAge, want->max_age_s * NS_PER_S), "its max_age is shorter than configured"},
+        {have->Duplicates < want->duplicates_s * NS_PER_S, "its duplicate window is too short"},
+        {have->MaxMsgs > 0, "it limits the number of messages"},
+        {have->MaxMsgsPerSubject > 0, "it limits the number of messages of a subject"},
+    };
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (rules[i].broken) {
+            return rules[i].text;
+        }
+    }
+    return NULL;
+}
+
+static natsStatus create_stream(jsStreamInfo **ret_info, jsCtx *js,
+                                const struct broker_stream_config *want, jsErrCode *ret_code)
+{
+    jsStreamConfig config;
+    const char *subjects[] = {want->subject};
+    natsStatus status = jsStreamConfig_Init(&config);
+
+    config.Name = want->name;
+    config.Subjects = subjects;
+    config.SubjectsLen = 1;
+    config.Storage = js_FileStorage;
+    config.Retention = js_LimitsPolicy;
+    config.Discard = js_DiscardOld;
+    config.MaxBytes = want->max_bytes > 0 ? want->max_bytes : -1;
+    config.MaxAge = want->max_age_s * NS_PER_S;
+    config.Duplicates = want->duplicates_s * NS_PER_S;
+    return THEN(status, js_AddStream(ret_info, js, &config, NULL, ret_code));
+}
+
+static MESH_STATUS nats_stream_ensure(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const struct broker_stream_config *config,
+                                      struct broker_stream *ret_stream)
+{
+    jsStreamInfo *info = NULL;
+    jsErrCode code = 0;
+    natsStatus status = js_GetStreamInfo(&info, connection->js, config->name, NULL, &code);
+    enum mesh_status outcome = MESH_OK;
+    const char *broken;
+
+    if (status == NATS_NOT_FOUND) {
+        code = 0;
+        status = create_stream(&info, connection->js, config, &code);
+        if (code == JSStreamNameExistErr) { /* another service was quicker */
+            status = js_GetStreamInfo(&info, connection->js, config->name, NULL, &code);
+        }
+    }
+    if (status != NATS_OK && code != 0) {
+        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "stream %s: %s", config->name,
+                         nats_GetLastError(NULL));
+    }
+    if (status != NATS_OK) {
+        return failed(ctx, "looking for the stream", status);
+    }
+    broken = contradiction(info->Config, config);
+    if (broken != NULL) {
+        outcome = mesh_fail(ctx, MESH_FAILED_PRECONDITION, "stream %s exists, but %s", config->name,
+                            broken);
+    } else {
+        *ret_stream = stream_from(info);
+    }
+    jsStreamInfo_Destroy(info);
+    return outcome;
+}
+
+static MESH_STATUS nats_stream_state(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                     const char *stream, struct broker_stream *ret_stream)
+{
+    jsStreamInfo *info = NULL;
+    natsStatus status = js_GetStreamInfo(&info, connection->js, stream, NULL, NULL);
+
+    if (status == NATS_NOT_FOUND) {
+        return mesh_fail(ctx, MESH_NOT_FOUND, "stream %s does not exist", stream);
+    }
+    if (status != NATS_OK) {
+        return failed(ctx, "asking for the state of the stream", status);
+    }
+    *ret_stream = stream_from(info);
+    jsStreamInfo_Destroy(info);
+    return MESH_OK;
+}
+
+static MESH_STATUS nats_message_identity(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                         const char *stream, uint64_t sequence,
+                                         struct broker_identity *ret_identity)
+{
+    natsMsg *message = NULL;
+    natsStatus status = js_GetMsg(&message, connection->js, stream, sequence, NULL, NULL);
+
+    if (status == NATS_NOT_FOUND) {
+        return mesh_fail(ctx, MESH_NOT_FOUND, "stream %s has no message %" PRIu64, stream,
+                         sequence);
+    }
+    if (status != NATS_OK) {
+        return failed(ctx, "reading a message", status);
+    }
+    snprintf(ret_identity->id, sizeof(ret_identity->id), "%s", header(message, "Nats-Msg-Id"));
+    ret_identity->time_us = natsMsg_GetTime(message) / NS_PER_US;
+    natsMsg_Destroy(message);
+    return MESH_OK;
+}
+
+/* ---- publishing ---- */
+
+static bool add_pending(struct broker_connection *connection, const natsMsg *message,
+                        uint64_t token)
+{
+    bool added = false;
+
+    pthread_mutex_lock(&connection->lock);
+    for (size_t i = 0; i < BROKER_WINDOW && !added; i++) {
+        struct pending *place = &connection->pending[(token + i) % BROKER_WINDOW];
+
+        if (place->message == NULL) {
+            *place = (struct pending){message, token};
+            added = true;
+        }
+    }
+    pthread_mutex_unlock(&connection->lock);
+    return added;
+}
+
+static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                const struct broker_publication *publication, uint64_t token)
+{
+    jsPubOptions options;
+    natsMsg *message = NULL;
+    uint64_t ignored;
+    natsStatus status = natsMsg_Create(&message, publication->subject, NULL, publication->data,
+                                       (int)publication->size);
+
+    if (status != NATS_OK) {
+        return failed(ctx, "publishing", status);
+    }
+    if (!add_pending(connection, message, token)) {
+        natsMsg_Destroy(message);
+        return mesh_fail(ctx, MESH_RESOURCE_EXHAUSTED, "broker: too many publications under way");
+    }
+    status = jsPubOptions_Init(&options);
+    options.MsgId = publication->id;
+    options.MaxWait = ACK_MS;
+    if (status == NATS_OK) {
+        const natsMsg *sent = message;
+
+        /* Afterwards the message is the library's; its answer may be here already. */
+        status = js_PublishMsgAsync(connection->js, &message, &options);
+        if (status != NATS_OK) {
+            take_pending(connection, sent, &ignored);
+        }
+    }
+    natsMsg_Destroy(message);
+    return status == NATS_OK ? MESH_OK : failed(ctx, "publishing", status);
+}
+
+/* ---- consuming ---- */
+
+/*
+ * Made by pulling instead of the library's ordered consumer, which recovers by itself, silently and
+ * from the wrong place when the stream was made anew.
+ */
+static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const char *stream, const char *subject, uint64_t from,
+                                      char ret_consumer[BROKER_NAME_SIZE])
+{
+    jsConsumerConfig config;
+    jsConsumerInfo *info = NULL;
+    natsStatus status = jsConsumerConfig_Init(&config);
+
+    config.FilterSubject = subject;
+    config.DeliverPolicy = js_DeliverByStartSequence;
+    config.OptStartSeq = from;
+    config.AckPolicy = js_AckNone;
+    config.MemoryStorage = true;
+    config.Replicas = 1;
+    config.InactiveThreshold = CONSUMER_KEPT_S * NS_PER_S;
+    if (status == NATS_OK) {
+        status = js_AddConsumer(&info, connection->js, stream, &config, NULL, NULL);
+    }
+    if (status != NATS_OK) {
+        return failed(ctx, "making a consumer", status);
+    }
+    snprintf(ret_consumer, BROKER_NAME_SIZE, "%s", info->Name);
+    jsConsumerInfo_Destroy(info);
+    return MESH_OK;
+}
+
+static MESH_STATUS nats_consumer_pull(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const char *stream, const char *consumer, uint64_t tag, int n)
+{
+    const char *subject = mesh_printf(ctx, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, consumer);
+    const char *reply = mesh_printf(ctx, "%s.%" PRIu64, connection->inbox, tag);
+    const char *body = mesh_printf(
+        ctx,
+        "{\"batch\":%d,\"expires\":%" PRId64 ",\"idle_heartbeat\":%" PRId64 ",\"max_bytes\":%d}", n,
+        PULL_MS * NS_PER_MS, HEARTBEAT_MS * NS_PER_MS, PULL_MAX_BYTES);
+    natsStatus status =
+        natsConnection_PublishRequest(connection->nats, subject, reply, body, (int)strlen(body));
+
+    return status == NATS_OK ? MESH_OK : failed(ctx, "pulling", status);
+}
+
+static void nats_consumer_close(struct broker_connection *connection, const char *stream,
+                                const char *consumer)
+{
+    char subject[2 * BROKER_NAME_SIZE + 64];
+
+    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s.%s", stream, consumer);
+    /* If it gets lost, the broker forgets the consumer a little later. */
+    (void)natsConnection_PublishString(connection->nats, subject, "");
+}
+
+/* ---- pings ---- */
+
+static MESH_STATUS nats_ping_subscribe(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                       const char *subject)
+{
+    natsStatus status = natsConnection_Subscribe(&connection->pings, connection->nats, subject,
+                                                 on_ping, closure_of(connection));
+
+    return status == NATS_OK ? MESH_OK : failed(ctx, "listening for pings", status);
+}
+
+static void nats_ping(struct broker_connection *connection, const char *subject)
+{
+    (void)natsConnection_PublishString(connection->nats, subject, ""); /* lossy by contract */
+}
+
+static const struct broker nats = {
+    .connect = nats_connect,
+    .close = nats_close,
+    .server_id = nats_server_id,
+    .stream_ensure = nats_stream_ensure,
+    .stream_state = nats_stream_state,
+    .message_identity = nats_message_identity,
+    .publish = nats_publish,
+    .consumer_open = nats_consumer_open,
+    .consumer_pull = nats_consumer_pull,
+    .consumer_close = nats_consumer_close,
+    .ping_subscribe = nats_ping_subscribe,
+    .ping = nats_ping,
+    .heartbeat_ms = HEARTBEAT_MS,
+};
+
+const struct broker *mesh__broker = &nats;

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/clock.h"
+#include "events/events_impl.h"
+
+#define DUPLICATES_S 120
+#define COMPLAINT_EVERY_MS 10000
+
+/* ---- back-off ---- */
+
+int64_t mesh__backoff_next(struct mesh__backoff *backoff)
+{
+    int64_t ms = backoff->last_ms == 0 ? backoff->min_ms : backoff->last_ms * 2;
+    uint8_t random;
+
+    if (ms > backoff->max_ms) {
+        ms = backoff->max_ms;
+    }
+    backoff->last_ms = ms;
+    mesh__clock->random(&random, sizeof(random));
+    return mesh__now_ns() + (ms * 7 / 8) * MESH_NS_PER_MS + ms * random * (MESH_NS_PER_MS / 1024);
+}
+
+bool mesh__rarely_now(struct mesh__rarely *rarely)
+{
+    if (mesh__now_ns() < rarely->next_ns) {
+        return false;
+    }
+    rarely->next_ns = mesh__in_ms(COMPLAINT_EVERY_MS);
+    return true;
+}
+
+/* ---- link ---- */
+
+void mesh__link_init(struct mesh__link *link, struct mesh_events *events, const char *role)
+{
+    const char *labels[] = {"connection", role, NULL};
+
+    *link = (struct mesh__link){.events = events, .role = role};
+    link->connected = mesh_gauge("mesh_broker_connected",
+                                 "1 while there is a connection to the message broker", labels);
+    link->conflicts = mesh_counter("mesh_stream_conflicts_total",
+                                   "Connections refused because the stream cannot be used", NULL);
+}
+
+static MESH_STATUS ensure_stream(struct mesh_ctx *ctx, struct mesh__link *link)
+{
+    const struct mesh_events_options *options = &link->events->options;
+    const struct broker_stream_config config = {.name = options->system,
+                                                .subject = link->events->subjects,
+                                                .max_bytes = options->stream_max_bytes,
+                                                .max_age_s = options->stream_max_age_s,
+                                                .duplicates_s = DUPLICATES_S};
+
+    MESH_TRY(mesh__broker->stream_ensure(ctx, link->connection, &config, &link->stream));
+    link->seen_ns = mesh__now_ns();
+    return MESH_OK;
+}
+
+static void complain(struct mesh_ctx *ctx, struct mesh__link *link, enum mesh_status status)
+{
+    bool conflict = status == MESH_FAILED_PRECONDITION;
+
+    if (conflict) {
+        mesh_counter_add(link->conflicts, 1);
+    }
+    if (mesh__rarely_now(&link->complaint)) {
+        mesh_log(conflict ? MESH_LOG_ERROR : MESH_LOG_WARN,
+                 MESH_LOG_FIELDS(mesh_log_text("connection", link->role),
+                                 mesh_log_text("reason", mesh_ctx_error(ctx))),
+                 "no connection to the broker");
+        link->complained = true;
+    }
+}
+
+MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
+                            const struct broker_callbacks *callbacks)
+{
+    const struct broker_options options = {.url = link->events->options.nats_url,
+                                           .name = link->events->label,
+                                           .callbacks = *callbacks};
+    enum mesh_status status;
+
+    atomic_store(&link->closed, false);
+    status = mesh__broker->connect(ctx, &options, &link->connection);
+    if (status == MESH_OK) {
+        status = ensure_stream(ctx, link);
+    }
+    if (status != MESH_OK) {
+        complain(ctx, link, status);
+        mesh__link_close(link);
+        return status;
+    }
+    mesh_gauge_set(link->connected, 1);
+    if (link->complained) {
+        mesh_log(MESH_LOG_INFO, MESH_LOG_FIELDS(mesh_log_text("connection", link->role)),
+                 "connected to the broker");
+        link->complained = false;
+        link->complaint.next_ns = 0;
+    }
+    return MESH_OK;
+}
+
+void mesh__link_close(struct mesh__link *link)
+{
+    mesh__broker->close(link->connection);
+    link->connection = NULL;
+    mesh_gauge_set(link->connected, 0);
+}
+
+bool mesh__link_up(const struct mesh__link *link)
+{
+    return link->connection != NULL && !atomic_load(&link->closed);
+}
+
+MESH_STATUS mesh__link_look(struct mesh_ctx *ctx, struct mesh__link *link)
+{
+    enum mesh_status status = mesh__broker->stream_state(
+        ctx, link->connection, link->events->options.system, &link->stream);
+
+    if (status == MESH_NOT_FOUND) {
+        return ensure_stream(ctx, link);
+    }
+    if (status == MESH_OK) {
+        link->seen_ns = mesh__now_ns();
+    }
+    return status;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The consumer thread: keeps its connections and tends its shares in turn. */
+#include "events/reader.h"
+
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "core/fatal.h"
+#include "db/db_impl.h"
+#include "events/wait.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CHECK_MS 2000
+#define STOP_PATIENCE_MS 700
+#define REQUEST_MS 10000
+
+struct mesh_ctx *mesh__reader_ctx(struct mesh__reader *reader)
+{
+    mesh__ctx_reset(reader->ctx, mesh__in_ms(REQUEST_MS));
+    reader->ctx->cancelled = &reader->cut;
+    return reader->ctx;
+}
+
+/* ---- callbacks, on threads of the broker's library ---- */
+
+static void wake(struct mesh__reader *reader)
+{
+    pthread_mutex_lock(&reader->lock);
+    reader->ready = true;
+    pthread_cond_signal(&reader->changed);
+    pthread_mutex_unlock(&reader->lock);
+}
+
+static void on_closed(void *arg)
+{
+    struct mesh__reader *reader = arg;
+
+    atomic_store(&reader->link.closed, true);
+    wake(reader);
+}
+
+static void on_message(void *arg, struct broker_message *message)
+{
+    mesh__inflow_message(arg, message);
+}
+
+static void on_pull(void *arg, const struct broker_pull_note *note)
+{
+    mesh__inflow_note(arg, note);
+}
+
+static void on_ping(void *arg, const char *subject)
+{
+    struct mesh__reader *reader = arg;
+
+    mesh__events_pinged(reader->events, subject);
+}
+
+/* ---- connection ---- */
+
+static void use_for_pings(struct mesh__reader *reader, struct broker_connection *connection)
+{
+    pthread_mutex_lock(&reader->ping_lock);
+    reader->ping_connection = connection;
+    pthread_mutex_unlock(&reader->ping_lock);
+}
+
+void mesh__reader_ping(struct mesh__reader *reader, const char *subject)
+{
+    pthread_mutex_lock(&reader->ping_lock);
+    if (reader->ping_connection != NULL) {
+        mesh__broker->ping(reader->ping_connection, subject);
+    }
+    pthread_mutex_unlock(&reader->ping_lock);
+}
+
+static void disconnect(struct mesh__reader *reader)
+{
+    for (size_t i = 0; i < reader->n_shares; i++) {
+        mesh__share_close(reader, &reader->shares[i]);
+        reader->shares[i].retry_ns = 0;
+    }
+    use_for_pings(reader, NULL);
+    mesh__link_close(&reader->link);
+}
+
+static MESH_STATUS reconnect(struct mesh__reader *reader)
+{
+    const struct mesh_events_options *options = &reader->events->options;
+    const struct broker_callbacks callbacks = {.arg = reader,
+                                               .on_closed = on_closed,
+                                               .on_message = on_message,
+                                               .on_pull = on_pull,
+                                               .on_ping = on_ping};
+    struct mesh_ctx *ctx = mesh__reader_ctx(reader);
+
+    disconnect(reader);
+    MESH_TRY(mesh__link_open(ctx, &reader->link, &callbacks));
+    MESH_TRY(mesh__broker->ping_subscribe(
+        ctx, reader->link.connection,
+        mesh_printf(ctx, "_mesh.%s.%s.*", options->system, options->service)));
+    use_for_pings(reader, reader->link.connection);
+    reader->check_ns = mesh__in_ms(CHECK_MS);
+    return MESH_OK;
+}
+
+/* ---- the thread ---- */
+
+static bool stopping(const struct mesh__reader *reader)
+{
+    return atomic_load(&reader->stopping);
+}
+
+static void sleep_until(struct mesh__reader *reader, int64_t until_ns)
+{
+    pthread_mutex_lock(&reader->lock);
+    while (!stopping(reader) && !reader->ready) {
+        if (!mesh__cond_wait_until(&reader->changed, &reader->lock, until_ns)) {
+            break;
+        }
+    }
+    reader->ready = false;
+    pthread_mutex_unlock(&reader->lock);
+}
+
+/* Nothing but the stop ends this wait early. */
+static void pause_until(struct mesh__reader *reader, int64_t until_ns)
+{
+    pthread_mutex_lock(&reader->lock);
+    while (!stopping(reader) && mesh__cond_wait_until(&reader->changed, &reader->lock, until_ns)) {
+    }
+    pthread_mutex_unlock(&reader->lock);
+}
+
+static void tend(struct mesh__reader *reader)
+{
+    bool busy = false;
+    int64_t until_ns = reader->check_ns;
+
+    if (mesh__now_ns() >= reader->check_ns) {
+        reader->check_ns = mesh__in_ms(CHECK_MS);
+        /* If the broker does not answer, the connection will be closed. */
+        mesh_ignore(mesh__shares_check(reader));
+    }
+    for (size_t i = 0; i < reader->n_shares && !stopping(reader); i++) {
+        busy = mesh__share_tend(reader, &reader->shares[i]) || busy;
+    }
+    if (busy) {
+        return;
+    }
+    for (size_t i = 0; i < reader->n_shares; i++) {
+        int64_t due_ns = mesh__share_due_ns(reader, &reader->shares[i]);
+
+        until_ns = due_ns < until_ns ? due_ns : until_ns;
+    }
+    sleep_until(reader, until_ns);
+}
+
+static void *reader_main(void *arg)
+{
+    struct mesh__reader *reader = arg;
+
+    pthread_setname_np(pthread_self(), "mesh-reader");
+    while (!stopping(reader)) {
+        if (mesh__link_up(&reader->link)) {
+            tend(reader);
+        } else if (reconnect(reader) == MESH_OK) {
+            reader->backoff.last_ms = 0;
+        } else {
+            pause_until(reader, mesh__backoff_next(&reader->backoff));
+        }
+    }
+    disconnect(reader);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static bool seen_before(const struct mesh_inbox_type *inbox, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (strcmp(inbox->entries[i].event->source, inbox->entries[at].event->source) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void init_share(struct mesh__reader *reader, struct mesh__share *share, const char *source,
+                       int partition)
+{
+    const char *labels[] = {"source", source, NULL, NULL, NULL};
+    char number[12];
+
+    snprintf(number, sizeof(number), "%d", partition);
+    share->partition = partition;
+    share->source = source;
+    share->backoff = (struct mesh__backoff){.min_ms = 50, .max_ms = 5000};
+    if (asprintf(&share->subject, "%s.%d.%s.*", reader->events->options.system, partition, source) <
+        0) {
+        mesh__fatal("out of memory");
+    }
+    share->handled = mesh_counter("mesh_consumer_handled_total", "Events handled", labels);
+    labels[2] = "partition";
+    labels[3] = number;
+    share->lag = mesh_gauge("mesh_consumer_lag", "Events that wait to be handled", labels);
+}
+
+static void make_shares(struct mesh__reader *reader)
+{
+    const struct mesh_events_options *options = &reader->events->options;
+    const struct mesh_inbox_type *inbox = options->inbox;
+
+    reader->shares = mesh__calloc(inbox->n_entries * MESH_PARTITIONS, sizeof(*reader->shares));
+    for (size_t i = 0; i < inbox->n_entries; i++) {
+        const struct mesh_event_type *event = inbox->entries[i].event;
+
+        if (strcmp(event->system, options->system) != 0) {
+            mesh__fatal("event %s is of another system than %s", event->full_name, options->system);
+        }
+        for (int partition = 0; partition < MESH_PARTITIONS && !seen_before(inbox, i);
+             partition++) {
+            init_share(reader, &reader->shares[reader->n_shares++], event->source, partition);
+        }
+    }
+}
+
+static void make_metrics(struct mesh__reader *reader)
+{
+    reader->duplicates =
+        mesh_counter("mesh_consumer_duplicates_total", "Events that had been handled before", NULL);
+    reader->skipped =
+        mesh_counter("mesh_consumer_skipped_total", "Events of types not asked for", NULL);
+    reader->failed =
+        mesh_counter("mesh_consumer_failures_total", "Failed tries to handle an event", NULL);
+    reader->rewinds = mesh_counter("mesh_consumer_rewinds_total",
+                                   "Streams read again because they were not the same", NULL);
+    reader->gaps = mesh_counter("mesh_consumer_gaps_total",
+                                "Times that events were dropped before they were read", NULL);
+}
+
+struct mesh__reader *mesh__reader_new(struct mesh_events *events)
+{
+    struct mesh__reader *reader = mesh__calloc(1, sizeof(*reader));
+    const struct mesh_db_options options = {.url = events->options.session_url,
+                                            .schema = events->options.schema,
+                                            .application_name = events->label,
+                                            .size = 1,
+                                            .named = true,
+                                            .metric_label = "consumer"};
+
+    reader->events = events;
+    reader->ctx = mesh__ctx_new(events->options.service, 0, MESH_NO_DEADLINE);
+    reader->event_ctx = mesh__ctx_new(events->options.service, 0, MESH_NO_DEADLINE);
+    reader->backoff = (struct mesh__backoff){.min_ms = 50, .max_ms = 1000};
+    pthread_mutex_init(&reader->lock, NULL);
+    pthread_mutex_init(&reader->ping_lock, NULL);
+    mesh__cond_init(&reader->changed);
+    mesh__link_init(&reader->link, events, "consumer");
+    make_metrics(reader);
+    if (events->options.inbox != NULL) {
+        reader->db = mesh__db_new(&options);
+        make_shares(reader);
+    }
+    return reader;
+}
+
+void mesh__reader_start(struct mesh__reader *reader)
+{
+    if (reader->db != NULL && reader->events->relay != NULL) {
+        /* Handlers emit events, too. */
+        mesh__db_on_commit(reader->db, mesh__relay_wake, reader->events->relay);
+    }
+    if (pthread_create(&reader->thread, NULL, reader_main, reader) != 0) {
+        mesh__fatal("the consumer's thread cannot be made");
+    }
+}
+
+void mesh__reader_stop(struct mesh__reader *reader)
+{
+    struct timespec until;
+
+    atomic_store(&reader->stopping, true);
+    wake(reader);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += STOP_PATIENCE_MS * MESH_NS_PER_MS;
+    until.tv_sec += until.tv_nsec / MESH_NS_PER_S;
+    until.tv_nsec %= MESH_NS_PER_S;
+    if (pthread_timedjoin_np(reader->thread, NULL, &until) != 0) {
+        atomic_store(&reader->cut, true); /* its batch is rolled back */
+        pthread_join(reader->thread, NULL);
+    }
+}
+
+void mesh__reader_free(struct mesh__reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < reader->n_shares; i++) {
+        free(reader->shares[i].subject);
+    }
+    free(reader->shares);
+    mesh__db_free(reader->db);
+    mesh__ctx_free(reader->ctx);
+    mesh__ctx_free(reader->event_ctx);
+    pthread_cond_destroy(&reader->changed);
+    pthread_mutex_destroy(&reader->ping_lock);
+    pthread_mutex_destroy(&reader->lock);
+    free(reader);
+}

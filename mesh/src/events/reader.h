@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of consuming: one thread, its connections, and the shares that it reads. */
+#ifndef MESH_EVENTS_READER_H
+#define MESH_EVENTS_READER_H
+
+#include "events/cursor.h"
+#include "events/events_impl.h"
+
+#define MESH__BATCH 256               /* messages of one transaction */
+#define MESH__QUEUE (2 * MESH__BATCH) /* messages of one share in memory */
+
+/* What has arrived of a share and what is still to come. Under the reader's lock. */
+struct mesh__inflow {
+    char consumer[BROKER_NAME_SIZE]; /* "": none */
+    struct broker_message *first;
+    struct broker_message *last;
+    int queued;
+    uint64_t next_delivery; /* consumer sequence of the next message */
+    uint64_t received;      /* stream sequence of the last one */
+    uint64_t pending;       /* what the broker had for us behind it */
+    uint64_t complete;      /* nothing for us is missing up to this sequence of the stream */
+    uint64_t pull;          /* tag of the latest pull */
+    int awaited;            /* messages that this pull may still bring; 0: it is over */
+    int64_t pulled_ns;      /* when it was sent */
+    int64_t pull_again_ns;  /* not before: a broker that refuses is not asked in a tight loop */
+    int64_t heard_ns;       /* last sign of life */
+    bool broken;            /* a delivery got lost */
+};
+
+/* A partition of a source. All but the inflow belongs to the reader's thread. */
+struct mesh__share {
+    int partition;
+    const char *source;
+    char *subject;               /* of its events */
+    struct mesh__cursor cursor;  /* as in the database */
+    struct mesh__cursor reached; /* further, if what follows the cursor was skipped */
+    bool open;                   /* has a consumer */
+    int64_t created_us;          /* of the stream that the consumer reads */
+    int64_t moved_ns;            /* when the cursor was last written */
+    int64_t retry_ns;            /* not tended before */
+    struct mesh__backoff backoff;
+    int failures;         /* transient ones in a row */
+    uint64_t single_file; /* up to this sequence: one message per transaction */
+    struct mesh__rarely complaint;
+    struct mesh_counter *handled;
+    struct mesh_gauge *lag;
+    struct mesh__inflow in;
+};
+
+struct mesh__reader {
+    struct mesh_events *events;
+    struct mesh__link link;
+    struct mesh_db *db; /* one connection; NULL without an inbox */
+    struct mesh_ctx *ctx;
+    struct mesh_ctx *event_ctx; /* of the event being handled */
+    struct mesh__share *shares;
+    size_t n_shares;
+    struct mesh__backoff backoff;
+    int64_t check_ns; /* of the next comparison with the stream */
+
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool ready; /* something for the thread to do has arrived */
+    atomic_bool stopping;
+    atomic_bool cut; /* the batch under way takes too long to stop */
+    pthread_mutex_t ping_lock;
+    struct broker_connection *ping_connection; /* NULL: none */
+
+    struct mesh_counter *duplicates;
+    struct mesh_counter *skipped;
+    struct mesh_counter *failed;
+    struct mesh_counter *rewinds;
+    struct mesh_counter *gaps;
+};
+
+/* A clean context for the next transaction. */
+struct mesh_ctx *mesh__reader_ctx(struct mesh__reader *reader);
+
+/* ---- inflow.c: what the broker's thread and the reader's thread share ---- */
+
+void mesh__inflow_reset(struct mesh__reader *reader, struct mesh__share *share,
+                        const char *consumer);
+void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *message);
+void mesh__inflow_note(struct mesh__reader *reader, const struct broker_pull_note *note);
+/* The first messages, without removing them; returns how many. */
+int mesh__inflow_peek(struct mesh__reader *reader, struct mesh__share *share, int max,
+                      const struct broker_message **ret_messages);
+/* Removes and frees what was read, up to and including a sequence. */
+void mesh__inflow_drop(struct mesh__reader *reader, struct mesh__share *share, uint64_t upto);
+/* Broken, or silent while it should speak. */
+bool mesh__inflow_broken(struct mesh__reader *reader, struct mesh__share *share);
+/* If it is time to pull: how many, and the tag. */
+int mesh__inflow_wants(struct mesh__reader *reader, struct mesh__share *share, uint64_t *ret_tag);
+/* When it will be broken or want to pull unless something arrives. */
+int64_t mesh__inflow_due_ns(struct mesh__reader *reader, struct mesh__share *share);
+/* How far everything has arrived; never less than the cursor. */
+uint64_t mesh__inflow_complete(struct mesh__reader *reader, struct mesh__share *share);
+/* The same if everything that has arrived was also read; else 0. */
+uint64_t mesh__inflow_quiet(struct mesh__reader *reader, struct mesh__share *share);
+/* What is missing up to this sequence will never arrive. */
+void mesh__inflow_assume(struct mesh__reader *reader, struct mesh__share *share, uint64_t complete);
+/* How many messages wait, here and at the broker. */
+uint64_t mesh__inflow_lag(struct mesh__reader *reader, struct mesh__share *share);
+
+/* ---- share.c ---- */
+
+/* Does what is due; true if it did something and may have more to do. */
+bool mesh__share_tend(struct mesh__reader *reader, struct mesh__share *share);
+void mesh__share_close(struct mesh__reader *reader, struct mesh__share *share);
+/* Compares all open shares with the stream; those that do not fit are closed. */
+MESH_STATUS mesh__shares_check(struct mesh__reader *reader);
+/* Reads the cursor again and leaves out what it is beyond: after another replica has moved it, or
+ * after a commit whose outcome is not known. */
+MESH_STATUS mesh__share_resync(struct mesh__reader *reader, struct mesh__share *share);
+/* Writes the cursor; MESH_ABORTED if another replica has moved it. */
+MESH_STATUS mesh__share_move(struct mesh__reader *reader, struct mesh__share *share,
+                             const struct mesh__cursor *to);
+/* When the share wants to be tended though nothing arrives. */
+int64_t mesh__share_due_ns(struct mesh__reader *reader, struct mesh__share *share);
+
+/* ---- batch.c ---- */
+
+/* Reads what has arrived of a share, in one transaction. False: nothing had. */
+bool mesh__share_read(struct mesh__reader *reader, struct mesh__share *share);
+
+#endif

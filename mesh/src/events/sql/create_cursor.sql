@@ -1,0 +1,4 @@
+-- A share that was never read.
+insert into cursor (partition, source, sequence)
+values ($1, $2, 0)
+on conflict do nothing

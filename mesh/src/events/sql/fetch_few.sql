@@ -1,0 +1,1 @@
+fetch 32 from relay_pass

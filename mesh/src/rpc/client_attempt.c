@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One attempt of an outgoing call: what is sent first, how it is waited for, what its end means. */
+#include "core/clock.h"
+#include "core/guard.h"
+#include "rpc/client_call.h"
+
+#include <string.h>
+
+/* How often a wait looks at a cancellation that the library cannot see. */
+#define LOOK_NS (20 * MESH_NS_PER_MS)
+#define DETAILS "grpc-status-details-bin"
+
+enum mesh_status mesh__attempt_refused(const struct mesh_ctx *ctx, int64_t deadline_ns)
+{
+    if (mesh_ctx_cancelled(ctx)) {
+        return MESH_CANCELLED;
+    }
+    return mesh__now_ns() >= deadline_ns ? MESH_DEADLINE_EXCEEDED : MESH_OK;
+}
+
+MESH_STATUS mesh__attempt_refuse(struct mesh_ctx *ctx, const struct mesh_client *client,
+                                 const struct mesh_method *method, enum mesh_status status)
+{
+    if (status == MESH_CANCELLED) {
+        return mesh_fail(ctx, status, "%s: cancelled before %s was sent", client->name,
+                         method->name);
+    }
+    return mesh_fail(ctx, status, "%s: the deadline passed before %s was sent", client->name,
+                     method->name);
+}
+
+void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
+                         struct mesh_client *client, const struct mesh_method *method,
+                         int64_t deadline_ns)
+{
+    attempt->client = client;
+    attempt->method = method;
+    attempt->metrics = mesh__client_metrics(client, method);
+    attempt->started_ns = mesh__now_ns();
+    attempt->deadline_ns = deadline_ns;
+    mesh__client_count_started(attempt->metrics);
+    attempt->wire = mesh__wire->call_new(client->channel, ctx->inbound, mesh__client_queue(),
+                                         method->path, deadline_ns);
+}
+
+/* Metadata values are printable ASCII; a correlation id may be any text. */
+static bool is_printable(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx, size_t *ret_n)
+{
+    const struct mesh__scope *scope = ctx->scope;
+    struct wire_pair *pairs;
+    char *traceparent = mesh_alloc(ctx, 56);
+    size_t n = 2;
+
+    for (const struct mesh__pair *pair = scope->outgoing; pair != NULL; pair = pair->next) {
+        n++;
+    }
+    pairs = mesh_alloc(ctx, n * sizeof *pairs);
+    *ret_n = n;
+    /* The list is in reverse order of adding; the peer sees the order of adding. */
+    for (const struct mesh__pair *pair = scope->outgoing; pair != NULL; pair = pair->next) {
+        pairs[--n] = (struct wire_pair){pair->key, pair->value, pair->size};
+    }
+    mesh__trace_format(&scope->trace, traceparent);
+    pairs[1] = (struct wire_pair){"traceparent", traceparent, strlen(traceparent)};
+    if (scope->correlation_id[0] == '\0' || !is_printable(scope->correlation_id)) {
+        (*ret_n)--;
+        return pairs + 1;
+    }
+    pairs[0] = (struct wire_pair){"x-correlation-id", scope->correlation_id,
+                                  strlen(scope->correlation_id)};
+    return pairs;
+}
+
+void mesh__attempt_batch(const struct mesh__attempt *attempt, const struct wire_batch *batch,
+                         struct mesh__op *op)
+{
+    op->pending = true;
+    op->ok = false;
+    mesh__wire->call_start(attempt->wire, batch, op);
+}
+
+bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
+                         struct mesh__op *op, int64_t until_ns)
+{
+    /* An inbound call hands its cancellation on inside the library; other contexts are looked at.
+     */
+    bool look = ctx->cancelled != NULL && ctx->inbound == NULL;
+
+    for (;;) {
+        int64_t wake_ns = until_ns;
+
+        if (look && wake_ns - LOOK_NS > mesh__now_ns()) {
+            wake_ns = mesh__now_ns() + LOOK_NS;
+        }
+        if (mesh__op_wait(op, wake_ns)) {
+            return true;
+        }
+        if (mesh_ctx_cancelled(ctx)) {
+            mesh__wire->call_cancel(attempt->wire);
+            until_ns = MESH_NO_DEADLINE; /* the end is near */
+        } else if (mesh__now_ns() >= until_ns) {
+            return false;
+        }
+    }
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+/* Appends copies of one kind of metadata at *end; returns the new end. */
+static struct mesh__pair **copy_metadata(struct mesh_ctx *ctx, struct wire_call *wire,
+                                         enum wire_metadata_kind kind, struct mesh__pair **end)
+{
+    struct wire_pair from;
+
+    for (size_t i = 0; mesh__wire->call_metadata(wire, kind, i, &from); i++) {
+        struct mesh__pair *pair = mesh_alloc(ctx, sizeof *pair);
+        char *value = mesh_alloc(ctx, from.size + 1); /* with a NUL behind */
+
+        memcpy(value, from.value, from.size);
+        pair->key = mesh_strdup(ctx, from.key);
+        pair->value = value;
+        pair->size = from.size;
+        *end = pair;
+        end = &pair->next;
+    }
+    return end;
+}
+
+static void keep_reply_metadata(struct mesh_ctx *ctx, struct wire_call *wire)
+{
+    struct mesh__pair *first = NULL;
+    struct mesh__pair **end = copy_metadata(ctx, wire, WIRE_INITIAL, &first);
+
+    copy_metadata(ctx, wire, WIRE_TRAILING, end);
+    ctx->scope->reply_metadata = first;
+}
+
+/* What the transport says tells neither which peer nor how long: our texts do. */
+static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
+                            enum mesh_status status, const char *text)
+{
+    const char *name = attempt->client->name;
+
+    if (status == MESH_DEADLINE_EXCEEDED && strcmp(text, "Deadline Exceeded") == 0) {
+        int64_t given_ns = attempt->deadline_ns - attempt->started_ns + MESH_NS_PER_MS / 2;
+
+        return mesh_printf(ctx, "%s: no answer to %s within %lld ms", name, attempt->method->name,
+                           (long long)(given_ns / MESH_NS_PER_MS));
+    }
+    if (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0) {
+        return mesh_printf(ctx, "%s: %s was cancelled", name, attempt->method->name);
+    }
+    return mesh__transport_text(text) ? mesh_printf(ctx, "%s: %s", name, text) : text;
+}
+
+enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt)
+{
+    enum mesh_status status = mesh__wire->call_status(attempt->wire);
+
+    if ((int)status < 0 || status > MESH_UNAUTHENTICATED) { /* the peer may send any number */
+        status = MESH_UNKNOWN;
+    }
+    /* A connection that broke down over bad HTTP/2 is as gone as one that was closed. */
+    if (status == MESH_UNKNOWN &&
+        mesh__transport_text(mesh__wire->call_status_text(attempt->wire))) {
+        status = MESH_UNAVAILABLE;
+    }
+    return status;
+}
+
+MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)
+{
+    enum mesh_status status = mesh__attempt_code(attempt);
+    const char *text = mesh__wire->call_status_text(attempt->wire);
+    struct wire_pair details = {NULL, NULL, 0};
+
+    keep_reply_metadata(ctx, attempt->wire);
+    if (status == MESH_OK) {
+        return MESH_OK;
+    }
+    for (size_t i = 0; mesh__wire->call_metadata(attempt->wire, WIRE_TRAILING, i, &details); i++) {
+        if (strcmp(details.key, DETAILS) == 0) {
+            break;
+        }
+        details = (struct wire_pair){NULL, NULL, 0};
+    }
+    mesh__error_from_peer(ctx, status, describe(ctx, attempt, status, text), details.value,
+                          details.size);
+    return status;
+}
+
+MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
+                                 struct wire_message *message, ProtobufCMessage **ret_message)
+{
+    enum mesh_status status;
+    const uint8_t *bytes;
+    size_t size;
+
+    if (mesh__wire->message_compressed(message)) {
+        mesh__wire->message_free(message);
+        return mesh_fail(ctx, MESH_INTERNAL, "%s: the answer to %s is compressed, not asked for",
+                         attempt->client->name, attempt->method->name);
+    }
+    bytes = mesh__wire->message_data(message, &size);
+    status = mesh__unpack(ctx, attempt->method->response, bytes, size, ret_message);
+    mesh__wire->message_free(message);
+    if (status == MESH_OK) {
+        return MESH_OK;
+    }
+    return mesh_fail(ctx, status == MESH_RESOURCE_EXHAUSTED ? status : MESH_INTERNAL,
+                     "%s: bad answer to %s: %s", attempt->client->name, attempt->method->name,
+                     mesh_ctx_error(ctx));
+}
+
+void mesh__attempt_done(struct mesh__attempt *attempt, enum mesh_status status)
+{
+    mesh__client_count_handled(attempt->metrics, status, mesh__now_ns() - attempt->started_ns);
+    mesh__wire->call_free(attempt->wire);
+    attempt->wire = NULL;
+}
+
+struct wire_message *mesh__client_pack(const ProtobufCMessage *message)
+{
+    uint8_t *data;
+    struct wire_message *packed =
+        mesh__wire->message_new(protobuf_c_message_get_packed_size(message), &data);
+
+    protobuf_c_message_pack(message, data);
+    return packed;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server as a whole: its methods, its two queue threads, start and stop. */
+#include "rpc/server.h"
+
+#include "core/clock.h"
+#include "core/fatal.h"
+#include "rpc/server_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define POSTED_PER_QUEUE 64 /* more cost more: the core looks at all of them at each completion */
+#define POSTED_MIN 2
+
+/* ---- methods ------------------------------------------------------------------------------ */
+
+static const ProtobufCFieldDescriptor *find_request_id(const struct mesh_server_options *options,
+                                                       const struct mesh_method *method)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(method->request, "request_id");
+
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
+        field->label == PROTOBUF_C_LABEL_REPEATED) {
+        return NULL;
+    }
+    for (size_t i = 0; options->sensitive != NULL && options->sensitive[i] != NULL; i++) {
+        const struct mesh_sensitive_type *type = options->sensitive[i];
+
+        for (size_t j = 0; type->descriptor == method->request && type->fields[j] != NULL; j++) {
+            if (strcmp(type->fields[j], "request_id") == 0) {
+                return NULL;
+            }
+        }
+    }
+    return field;
+}
+
+static void add_method(struct mesh_server *server, const struct mesh_served *served,
+                       const struct mesh_method *method, void *state)
+{
+    struct server_method *added = &server->methods[server->n_methods++];
+    bool health = served->type == &mesh__health_type;
+
+    added->server = server;
+    added->method = method;
+    added->handlers = served->handlers;
+    added->state = state;
+    added->log_level = health ? MESH_LOG_DEBUG : MESH_LOG_INFO;
+    /* Probes must be answered when all workers are busy, too. */
+    if (method->kind == MESH_UNARY) {
+        added->lane = health ? SERVER_INLINE : SERVER_WORKER;
+    } else {
+        added->lane = health ? SERVER_WATCH : SERVER_STREAM;
+    }
+    added->queue = added->lane == SERVER_WORKER ? &server->unary : &server->stream;
+    added->metrics = mesh__server_metrics_new(served->type->name, method->name, method->kind);
+    added->request_id = find_request_id(&server->options, method);
+    added->wire =
+        mesh__wire->server_register(server->wire, method->path, method->kind == MESH_UNARY);
+}
+
+static void add_unknown(struct mesh_server *server)
+{
+    struct server_method *unknown = &server->unknown;
+
+    unknown->server = server;
+    unknown->lane = SERVER_UNKNOWN;
+    unknown->log_level = MESH_LOG_INFO;
+    unknown->queue = &server->stream;
+    /* Not by the names that clients make up: each would be kept for ever. */
+    unknown->metrics = mesh__server_metrics_new("unknown", "unknown", MESH_UNARY);
+}
+
+/* Health and reflection stand behind the process's own services. */
+static void add_services(struct mesh_server *server, const struct mesh_served *services,
+                         void *state)
+{
+    const struct mesh_service_type **types;
+    struct mesh_served *all;
+    size_t n_own = 0;
+    size_t n_methods = 0;
+    size_t n;
+
+    while (services[n_own].type != NULL) {
+        n_own++;
+    }
+    n = n_own + 3;
+    all = mesh__calloc(n, sizeof(*all));
+    types = mesh__calloc(n, sizeof(const struct mesh_service_type *));
+    memcpy(all, services, n_own * sizeof(*all));
+    all[n_own].type = &mesh__health_type;
+    all[n_own + 1].type = &mesh__reflection_type;
+    all[n_own + 2].type = &mesh__reflection_alpha_type;
+    for (size_t i = 0; i < n; i++) {
+        types[i] = all[i].type;
+        n_methods += types[i]->n_methods;
+    }
+    server->health = mesh__health_new(types, n_own);
+    server->reflection = mesh__reflection_new(types, n);
+    all[n_own].handlers = server->health;
+    all[n_own + 1].handlers = server->reflection;
+    all[n_own + 2].handlers = server->reflection;
+    server->methods = mesh__calloc(n_methods, sizeof(*server->methods));
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < types[i]->n_methods; j++) {
+            add_method(server, &all[i], &types[i]->methods[j], state);
+        }
+    }
+    free(types);
+    free(all);
+}
+
+/* ---- queue threads ------------------------------------------------------------------------ */
+
+static void *take_completions(void *arg)
+{
+    struct server_queue *queue = arg;
+
+    for (;;) {
+        struct wire_event event = mesh__wire->queue_next(queue->wire, MESH_NO_DEADLINE);
+
+        if (event.kind == WIRE_SHUTDOWN) {
+            return NULL;
+        }
+        if (event.kind == WIRE_COMPLETE) {
+            struct server_tag *tag = event.tag;
+            struct server_call *call = tag->call; /* may be gone with the reference */
+
+            tag->done(call, event.ok);
+            mesh__call_unref(call);
+        }
+    }
+}
+
+static void queue_init(struct mesh_server *server, struct server_queue *queue)
+{
+    queue->wire = mesh__wire->queue_new();
+    queue->ctx =
+        mesh__ctx_new(server->options.service, server->options.arena_bytes, MESH_NO_DEADLINE);
+    mesh__wire->server_add_queue(server->wire, queue->wire);
+}
+
+static void queue_start(struct server_queue *queue, const char *name)
+{
+    if (!mesh__server_thread(&queue->thread, name, take_completions, queue)) {
+        mesh__fatal("no thread can be made for the server's queue");
+    }
+    queue->running = true;
+}
+
+/* Ends the thread, or drains the queue of a server that was never started. */
+static void queue_stop(struct server_queue *queue)
+{
+    if (queue->wire == NULL) {
+        return;
+    }
+    mesh__wire->queue_shutdown(queue->wire);
+    if (queue->running) {
+        (void)pthread_join(queue->thread, NULL);
+        queue->running = false;
+    } else {
+        (void)take_completions(queue);
+    }
+}
+
+static void queue_done(struct server_queue *queue)
+{
+    mesh__wire->queue_free(queue->wire);
+    queue->wire = NULL;
+    mesh__ctx_free(queue->ctx);
+    queue->ctx = NULL;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static int clamp_ms(int64_t ms)
+{
+    return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
+                                     const struct mesh_served *services, void *state)
+{
+    struct mesh_server *server = mesh__calloc(1, sizeof(*server));
+    struct wire_server_options wire_options = {
+        .max_message_bytes = options->max_message_bytes,
+        .max_connection_age_ms = clamp_ms(options->max_connection_age_ms),
+    };
+
+    server->options = *options;
+    if (pthread_mutex_init(&server->mutex, NULL) != 0) {
+        mesh__fatal("no memory for a mutex");
+    }
+    mesh__server_condition(&server->no_calls);
+    mesh__wire->start();
+    server->wire = mesh__wire->server_new(&wire_options);
+    queue_init(server, &server->unary);
+    queue_init(server, &server->stream);
+    add_services(server, services, state);
+    add_unknown(server);
+    server->workers = mesh__workers_new(server);
+    server->stream_threads = mesh__stream_threads_new(server);
+    return server;
+}
+
+static void post(struct mesh_server *server, const struct server_queue *queue)
+{
+    int n_methods = queue == &server->stream ? 1 : 0; /* the unknown ones */
+    int each;
+
+    for (size_t i = 0; i < server->n_methods; i++) {
+        n_methods += server->methods[i].queue == queue ? 1 : 0;
+    }
+    if (n_methods == 0) {
+        return;
+    }
+    each = POSTED_PER_QUEUE / n_methods;
+    each = each < POSTED_MIN ? POSTED_MIN : each;
+    for (int i = 0; i < each; i++) {
+        for (size_t j = 0; j < server->n_methods; j++) {
+            if (server->methods[j].queue == queue) {
+                mesh__call_request(&server->methods[j]);
+            }
+        }
+        if (queue == &server->stream) {
+            mesh__call_request(&server->unknown);
+        }
+    }
+}
+
+bool mesh__server_start(struct mesh_server *server, int *ret_port)
+{
+    int port;
+
+    if (!mesh__wire->server_listen(server->wire, server->options.listen, &port)) {
+        return false;
+    }
+    mesh__wire->server_start(server->wire);
+    post(server, &server->unary);
+    post(server, &server->stream);
+    mesh__workers_start(server->workers);
+    queue_start(&server->unary, "mesh-unary");
+    queue_start(&server->stream, "mesh-stream-q");
+    server->started = true;
+    *ret_port = port;
+    return true;
+}
+
+void mesh__server_set_serving(struct mesh_server *server, bool serving)
+{
+    mesh__health_set(server->health, serving);
+}
+
+static void sleep_ms(int64_t ms)
+{
+    int64_t until_ns = mesh__in_ms(ms);
+    struct timespec until = {.tv_sec = until_ns / MESH_NS_PER_S,
+                             .tv_nsec = until_ns % MESH_NS_PER_S};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    }
+}
+
+/*
+ * The core is done with its calls when they are cancelled; handlers may still be at work on them,
+ * and the queues must live until they have answered.
+ */
+static void wait_for_calls(struct mesh_server *server)
+{
+    (void)pthread_mutex_lock(&server->mutex);
+    while (atomic_load(&server->n_calls) > 0) {
+        (void)pthread_cond_wait(&server->no_calls, &server->mutex);
+    }
+    (void)pthread_mutex_unlock(&server->mutex);
+}
+
+void mesh__server_stop(struct mesh_server *server)
+{
+    if (!server->started) {
+        return;
+    }
+    server->started = false;
+    mesh__server_set_serving(server, false);
+    if (server->options.lame_duck_ms > 0) {
+        sleep_ms(server->options.lame_duck_ms); /* clients turn to other replicas */
+    }
+    mesh__health_stop(server->health);
+    mesh__wire->server_shutdown(server->wire, server->options.grace_ms * MESH_NS_PER_MS);
+    wait_for_calls(server);
+    queue_stop(&server->unary);
+    queue_stop(&server->stream);
+    mesh__workers_free(server->workers);
+    server->workers = NULL;
+    mesh__stream_threads_free(server->stream_threads);
+    server->stream_threads = NULL;
+}
+
+void mesh__server_free(struct mesh_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    mesh__server_stop(server);
+    mesh__wire->server_shutdown(server->wire, 0);
+    if (server->workers != NULL) { /* it was never started */
+        queue_stop(&server->unary);
+        queue_stop(&server->stream);
+    }
+    mesh__workers_free(server->workers);
+    mesh__stream_threads_free(server->stream_threads);
+    mesh__wire->server_free(server->wire);
+    queue_done(&server->unary);
+    queue_done(&server->stream);
+    mesh__wire->stop();
+    for (size_t i = 0; i < server->n_methods; i++) {
+        mesh__server_metrics_free(server->methods[i].metrics);
+    }
+    mesh__server_metrics_free(server->unknown.metrics);
+    free(server->methods);
+    mesh__health_free(server->health);
+    mesh__reflection_free(server->reflection);
+    (void)pthread_cond_destroy(&server->no_calls);
+    (void)pthread_mutex_destroy(&server->mutex);
+    free(server);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gRPC server: queue threads, bounded queue, workers, streams, health and reflection. */
+#ifndef MESH_RPC_SERVER_H
+#define MESH_RPC_SERVER_H
+
+#include "mesh/main.h"
+#include "mesh/service.h"
+
+struct mesh_server;
+
+struct mesh_server_options {
+    const char *service;         /* this process's service name, for errors and logs */
+    const char *listen;          /* "host:port" */
+    int workers;                 /* threads for unary calls */
+    int queue_size;              /* unary calls that may wait for a worker */
+    int stream_limit;            /* streaming calls at the same time */
+    int64_t default_deadline_ms; /* for unary calls without a deadline */
+    int64_t max_deadline_ms;     /* unary calls get no more than this */
+    int64_t lame_duck_ms;        /* NOT_SERVING is shown for so long before GOAWAY */
+    int64_t grace_ms;            /* calls under way have so long to finish */
+    int max_message_bytes;
+    int64_t max_connection_age_ms; /* 0: none */
+    size_t arena_bytes;            /* what foreign bytes may make one call allocate */
+    const struct mesh_sensitive_type *const *sensitive; /* NULL: none */
+};
+
+/* services ends with a NULL type; `state` is handed to handlers. Health and reflection are added.
+ */
+struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
+                                     const struct mesh_served *services, void *state);
+/* Binds and starts to serve, as NOT_SERVING. False: the port cannot be had; *ret_port gets the real
+ * one. */
+bool mesh__server_start(struct mesh_server *server, int *ret_port);
+/* The health of every service and of "". */
+void mesh__server_set_serving(struct mesh_server *server, bool serving);
+/* NOT_SERVING, lame duck, GOAWAY, drain, cancel after the grace period, join all threads. */
+void mesh__server_stop(struct mesh_server *server);
+void mesh__server_free(struct mesh_server *server);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seam to gRPC C core: library, queues, server, channels. Only wire_grpc* includes grpc/. */
+#include "rpc/wire_grpc.h"
+
+#include "core/clock.h"
+#include "core/fatal.h"
+#include "mesh/log.h"
+
+#include <grpc/compression.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wire_queue {
+    grpc_completion_queue *queue;
+};
+
+struct wire_server {
+    grpc_server *server;
+    grpc_completion_queue *shutdown_queue; /* of the pluck kind, for the shutdown alone */
+    bool shut_down;
+    struct wire_method *methods;
+};
+
+struct wire_method {
+    void *handle;
+    bool payload;
+    struct wire_method *next; /* of the same server */
+};
+
+struct wire_channel {
+    grpc_channel *channel;
+};
+
+/* The core refuses only what it was not designed for: a bug of ours. */
+void mesh__wire_must(grpc_call_error error, const char *what)
+{
+    if (error != GRPC_CALL_OK) {
+        mesh__fatal("%s: %s", what, grpc_call_error_to_string(error));
+    }
+}
+
+gpr_timespec mesh__wire_to_timespec(int64_t ns)
+{
+    gpr_timespec time = {0, 0, GPR_CLOCK_MONOTONIC};
+
+    if (ns == MESH_NO_DEADLINE) {
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    }
+    if (ns > 0) {
+        time.tv_sec = ns / MESH_NS_PER_S;
+        time.tv_nsec = (int32_t)(ns % MESH_NS_PER_S);
+    }
+    return time;
+}
+
+int64_t mesh__wire_from_timespec(gpr_timespec time)
+{
+    gpr_timespec monotonic = gpr_convert_clock_type(time, GPR_CLOCK_MONOTONIC);
+
+    if (gpr_time_cmp(monotonic, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0 ||
+        monotonic.tv_sec >= INT64_MAX / MESH_NS_PER_S) {
+        return MESH_NO_DEADLINE;
+    }
+    return monotonic.tv_sec < 0 ? 0 : monotonic.tv_sec * MESH_NS_PER_S + monotonic.tv_nsec;
+}
+
+/* ---- library ------------------------------------------------------------------------------ */
+
+static void log_line(gpr_log_func_args *args)
+{
+    /* The core's errors are mostly a peer's doing; what is ours shows up as a status. */
+    static const enum mesh_log_level levels[] = {
+        [GPR_LOG_SEVERITY_DEBUG] = MESH_LOG_DEBUG,
+        [GPR_LOG_SEVERITY_INFO] = MESH_LOG_INFO,
+        [GPR_LOG_SEVERITY_ERROR] = MESH_LOG_WARN,
+    };
+    const char *slash = strrchr(args->file, '/');
+
+    mesh_log(levels[args->severity],
+             MESH_LOG_FIELDS(mesh_log_text("grpc_file", slash == NULL ? args->file : slash + 1),
+                             mesh_log_int("grpc_line", args->line)),
+             "grpc: %s", args->message);
+}
+
+static void wire_start(void)
+{
+    gpr_set_log_function(log_line);
+    grpc_init();
+}
+
+static void wire_stop(void)
+{
+    grpc_shutdown_blocking();
+}
+
+/* ---- queues ------------------------------------------------------------------------------- */
+
+static struct wire_queue *queue_new(void)
+{
+    struct wire_queue *queue = mesh__calloc(1, sizeof(*queue));
+
+    queue->queue = grpc_completion_queue_create_for_next(NULL);
+    return queue;
+}
+
+static struct wire_event queue_next(struct wire_queue *queue, int64_t deadline_ns)
+{
+    grpc_event event =
+        grpc_completion_queue_next(queue->queue, mesh__wire_to_timespec(deadline_ns), NULL);
+    struct wire_operation *operation;
+    struct wire_event result = {WIRE_COMPLETE, NULL, event.success != 0};
+
+    if (event.type == GRPC_QUEUE_SHUTDOWN) {
+        return (struct wire_event){WIRE_SHUTDOWN, NULL, false};
+    }
+    if (event.type == GRPC_QUEUE_TIMEOUT) {
+        return (struct wire_event){WIRE_TIMEOUT, NULL, false};
+    }
+    operation = event.tag;
+    WIRE_TAKE_OVER(operation);
+    result.tag = operation->tag;
+    result.ok = mesh__wire_operation_done(operation, result.ok);
+    return result;
+}
+
+static void queue_shutdown(struct wire_queue *queue)
+{
+    grpc_completion_queue_shutdown(queue->queue);
+}
+
+static void queue_free(struct wire_queue *queue)
+{
+    if (queue == NULL) {
+        return;
+    }
+    grpc_completion_queue_destroy(queue->queue);
+    free(queue);
+}
+
+/* ---- server ------------------------------------------------------------------------------- */
+
+static grpc_arg integer_arg(const char *key, int value)
+{
+    grpc_arg arg = {.type = GRPC_ARG_INTEGER};
+
+    memcpy(&arg.key, &key, sizeof(key)); /* the core does not write to it */
+    arg.value.integer = value;
+    return arg;
+}
+
+static int or_default(int value, int default_value)
+{
+    return value > 0 ? value : default_value;
+}
+
+/* What both sides set. Compressed messages are not inflated: a small one may be a bomb. */
+static size_t common_args(grpc_arg *args, int max_message_bytes)
+{
+    size_t n = 0;
+
+    args[n++] = integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+                            or_default(max_message_bytes, 4 * 1024 * 1024));
+    args[n++] = integer_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1);
+    args[n++] = integer_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    args[n++] = integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    return n;
+}
+
+static struct wire_server *server_new(const struct wire_server_options *options)
+{
+    struct wire_server *server = mesh__calloc(1, sizeof(*server));
+    grpc_arg args[16];
+    size_t n = common_args(args, options->max_message_bytes);
+    grpc_channel_args channel_args = {0, args};
+
+    /* No encoding is offered in answers; a compressed request is ours to refuse, not the core's. */
+    args[n++] = integer_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+    args[n++] = integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0); /* it would hide a port conflict */
+    args[n++] =
+        integer_arg(GRPC_ARG_MAX_METADATA_SIZE, or_default(options->max_metadata_bytes, 64 * 1024));
+    /* Dead clients are noticed, and well-behaved clients' own pings are no offence. */
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    args[n++] = integer_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
+    if (options->max_connection_age_ms > 0) {
+        args[n++] = integer_arg(GRPC_ARG_MAX_CONNECTION_AGE_MS, options->max_connection_age_ms);
+        args[n++] = integer_arg(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                                or_default(options->max_connection_age_grace_ms, 10000));
+    }
+    channel_args.num_args = n;
+    server->server = grpc_server_create(&channel_args, NULL);
+    server->shutdown_queue = grpc_completion_queue_create_for_pluck(NULL);
+    grpc_server_register_completion_queue(server->server, server->shutdown_queue, NULL);
+    return server;
+}
+
+static bool server_listen(struct wire_server *server, const char *address, int *ret_port)
+{
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    int port = grpc_server_add_http2_port(server->server, address, credentials);
+
+    grpc_server_credentials_release(credentials);
+    if (port <= 0) {
+        return false;
+    }
+    *ret_port = port;
+    return true;
+}
+
+static void server_add_queue(struct wire_server *server, struct wire_queue *queue)
+{
+    grpc_server_register_completion_queue(server->server, queue->queue, NULL);
+}
+
+static struct wire_method *server_register(struct wire_server *server, const char *path,
+                                           bool payload)
+{
+    struct wire_method *method = mesh__calloc(1, sizeof(*method));
+
+    method->payload = payload;
+    method->handle = grpc_server_register_method(
+        server->server, path, NULL,
+        payload ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER : GRPC_SRM_PAYLOAD_NONE, 0);
+    if (method->handle == NULL) {
+        mesh__fatal("method %s is served twice", path);
+    }
+    method->next = server->methods;
+    server->methods = method;
+    return method;
+}
+
+static void server_start(struct wire_server *server)
+{
+    grpc_server_start(server->server);
+}
+
+static struct wire_call *server_request(struct wire_server *server, struct wire_method *method,
+                                        struct wire_queue *queue, void *tag)
+{
+    struct wire_call *call = mesh__wire_call_new();
+    struct wire_operation *operation = mesh__wire_operation_new(call, 0, tag);
+    grpc_completion_queue *core_queue = queue->queue;
+    grpc_call_error error;
+
+    operation->request = true;
+    call->server = true;
+    call->generic = method == NULL;
+    WIRE_HAND_OVER(operation);
+    if (call->generic) {
+        grpc_call_details_init(&call->details);
+        error = grpc_server_request_call(server->server, &call->call, &call->details,
+                                         &call->head.array, core_queue, core_queue, operation);
+    } else {
+        error = grpc_server_request_registered_call(
+            server->server, method->handle, &call->call, &call->deadline, &call->head.array,
+            method->payload ? &call->message : NULL, core_queue, core_queue, operation);
+    }
+    if (error != GRPC_CALL_OK) {
+        if (error != GRPC_CALL_ERROR_COMPLETION_QUEUE_SHUTDOWN) {
+            mesh__wire_must(error, "grpc_server_request_call");
+        }
+        (void)mesh__wire_operation_done(operation, false);
+        mesh__wire_call_free(call);
+        return NULL;
+    }
+    return call;
+}
+
+static void server_shutdown(struct wire_server *server, int64_t grace_ns)
+{
+    static char tag;
+    int64_t now_ns = mesh__now_ns();
+    int64_t until_ns = grace_ns < MESH_NO_DEADLINE - now_ns ? now_ns + grace_ns : MESH_NO_DEADLINE;
+    grpc_event event;
+
+    if (server->shut_down) {
+        return;
+    }
+    server->shut_down = true;
+    grpc_server_shutdown_and_notify(server->server, server->shutdown_queue, &tag);
+    event = grpc_completion_queue_pluck(server->shutdown_queue, &tag,
+                                        mesh__wire_to_timespec(until_ns), NULL);
+    if (event.type == GRPC_QUEUE_TIMEOUT) {
+        grpc_server_cancel_all_calls(server->server);
+        (void)grpc_completion_queue_pluck(server->shutdown_queue, &tag,
+                                          gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    }
+}
+
+static void server_free(struct wire_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    server_shutdown(server, 0); /* the core ends the process if this was never done */
+    grpc_server_destroy(server->server);
+    grpc_completion_queue_shutdown(server->shutdown_queue);
+    grpc_completion_queue_destroy(server->shutdown_queue);
+    while (server->methods != NULL) {
+        struct wire_method *next = server->methods->next;
+
+        free(server->methods);
+        server->methods = next;
+    }
+    free(server);
+}
+
+/* ---- channels ----------------------------------------------------------------------------- */
+
+static struct wire_channel *channel_new(const char *target,
+                                        const struct wire_channel_options *options)
+{
+    struct wire_channel *channel = mesh__calloc(1, sizeof(*channel));
+    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    grpc_arg args[16];
+    size_t n = common_args(args, options->max_message_bytes);
+    grpc_channel_args channel_args = {0, args};
+
+    args[n++] = integer_arg(GRPC_ARG_MAX_METADATA_SIZE, 64 * 1024);
+    args[n++] = /* tells peers not to compress */
+        integer_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
+    /* The defaults (20 s, 1 s to 120 s) would hide for long that a peer is back. */
+    args[n++] = integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);
+    args[n++] = integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    args[n++] = integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+    args[n++] = integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0); /* peers are inside the mesh */
+    if (options->authority != NULL) {
+        args[n] = integer_arg(GRPC_ARG_DEFAULT_AUTHORITY, 0);
+        args[n].type = GRPC_ARG_STRING;
+        memcpy(&args[n++].value.string, &options->authority, sizeof(options->authority));
+    }
+    channel_args.num_args = n;
+    channel->channel = grpc_channel_create(target, credentials, &channel_args);
+    grpc_channel_credentials_release(credentials);
+    return channel;
+}
+
+static void channel_free(struct wire_channel *channel)
+{
+    if (channel == NULL) {
+        return;
+    }
+    grpc_channel_destroy(channel->channel);
+    free(channel);
+}
+
+static struct wire_call *call_new(struct wire_channel *channel, struct wire_call *parent,
+                                  struct wire_queue *queue, const char *path, int64_t deadline_ns)
+{
+    struct wire_call *call = mesh__wire_call_new();
+    grpc_slice core_path = grpc_slice_from_copied_string(path);
+
+    call->deadline_ns = deadline_ns;
+    call->call = grpc_channel_create_call(channel->channel, parent == NULL ? NULL : parent->call,
+                                          GRPC_PROPAGATE_DEFAULTS, queue->queue, core_path, NULL,
+                                          mesh__wire_to_timespec(deadline_ns), NULL);
+    grpc_slice_unref(core_path);
+    return call;
+}
+
+static const struct wire grpc_wire = {
+    .start = wire_start,
+    .stop = wire_stop,
+    .queue_new = queue_new,
+    .queue_next = queue_next,
+    .queue_shutdown = queue_shutdown,
+    .queue_free = queue_free,
+    .server_new = server_new,
+    .server_listen = server_listen,
+    .server_add_queue = server_add_queue,
+    .server_register = server_register,
+    .server_start = server_start,
+    .server_request = server_request,
+    .server_shutdown = server_shutdown,
+    .server_free = server_free,
+    .channel_new = channel_new,
+    .channel_free = channel_free,
+    .call_new = call_new,
+    .call_start = mesh__wire_call_start,
+    .call_cancel = mesh__wire_call_cancel,
+    .call_free = mesh__wire_call_free,
+    .call_path = mesh__wire_call_path,
+    .call_deadline_ns = mesh__wire_call_deadline_ns,
+    .call_peer = mesh__wire_call_peer,
+    .call_metadata = mesh__wire_call_metadata,
+    .call_take_message = mesh__wire_call_take_message,
+    .call_was_cancelled = mesh__wire_call_was_cancelled,
+    .call_status = mesh__wire_call_status,
+    .call_status_text = mesh__wire_call_status_text,
+    .message_new = mesh__wire_message_new,
+    .message_data = mesh__wire_message_data,
+    .message_compressed = mesh__wire_message_compressed,
+    .message_free = mesh__wire_message_free,
+};
+
+const struct wire *mesh__wire = &grpc_wire;

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_parts.h"
+
+#include "db/db_impl.h"
+#include "events/events.h"
+#include "rpc/client_impl.h"
+#include "rpc/server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fake *fake;
+
+void fake_say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+    (void)fflush(stdout);
+}
+
+/* ---- database ------------------------------------------------------------------------------- */
+
+struct mesh_db {
+    int unused;
+};
+
+struct mesh_db *mesh__db_new(const struct mesh_db_options *options)
+{
+    fake_say("db_new %s %s %s %d %s %s", options->url, options->schema, options->application_name,
+             options->size, options->named ? "named" : "unnamed", options->metric_label);
+    return calloc(1, sizeof(struct mesh_db));
+}
+
+void mesh__db_free(struct mesh_db *db)
+{
+    if (db != NULL) {
+        fake_say("db_free");
+    }
+    free(db);
+}
+
+MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db)
+{
+    enum mesh_status status = atomic_load(&fake->db);
+
+    (void)db;
+    atomic_fetch_add(&fake->db_checks, 1);
+    return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "no database");
+}
+
+MESH_STATUS mesh_db_query(struct mesh_ctx *ctx, struct mesh_db *db, const struct mesh_sql *sql,
+                          struct mesh_args args, struct mesh_rows **ret_rows)
+{
+    enum mesh_status status = atomic_load(&fake->pool);
+
+    (void)sql;
+    (void)args;
+    (void)ret_rows;
+    if (status != MESH_OK) {
+        return mesh_fail(ctx, status, "the pool is busy");
+    }
+    return mesh__db_check(ctx, db);
+}
+
+MESH_STATUS mesh__migrate(struct mesh_ctx *ctx, struct mesh_db *db,
+                          const struct mesh_migration *migrations, int64_t compatible_from,
+                          int *ret_applied)
+{
+    enum mesh_status status = atomic_load(&fake->migrate);
+
+    (void)db;
+    (void)migrations;
+    (void)compatible_from;
+    if (status != MESH_OK) {
+        return mesh_fail(ctx, status, "migration 0001_a was changed");
+    }
+    *ret_applied = 2;
+    return MESH_OK;
+}
+
+MESH_STATUS mesh__migrate_check(struct mesh_ctx *ctx, struct mesh_db *db,
+                                const struct mesh_migration *migrations, int64_t compatible_from)
+{
+    enum mesh_status status = atomic_load(&fake->migrate);
+
+    (void)db;
+    (void)migrations;
+    (void)compatible_from;
+    return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "migration 0001_a is missing");
+}
+
+/* ---- clients -------------------------------------------------------------------------------- */
+
+struct mesh_client {
+    int unused;
+};
+
+struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms)
+{
+    fake_say("client_new %s %s %lld", name, target, (long long)timeout_ms);
+    return calloc(1, sizeof(struct mesh_client));
+}
+
+void mesh_client_free(struct mesh_client *client)
+{
+    fake_say("client_free");
+    free(client);
+}
+
+void mesh__client_thread_done(void)
+{
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+struct mesh_events {
+    void (*callback)(void *arg, const char *name);
+    void *arg;
+};
+
+struct mesh_events *mesh__events_new(const struct mesh_events_options *options)
+{
+    fake_say("events_new %s %s %s %s %s", options->system, options->service, options->nats_url,
+             options->session_url, options->schema);
+    return calloc(1, sizeof(struct mesh_events));
+}
+
+MESH_STATUS mesh__events_check(struct mesh_ctx *ctx, struct mesh_events *events)
+{
+    enum mesh_status status = atomic_load(&fake->broker);
+
+    (void)events;
+    return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "no broker");
+}
+
+void mesh__events_start(struct mesh_events *events)
+{
+    (void)events;
+    fake_say("events_start");
+}
+
+void mesh__events_stop(struct mesh_events *events)
+{
+    (void)events;
+    fake_say("events_stop");
+}
+
+void mesh__events_free(struct mesh_events *events)
+{
+    if (events != NULL) {
+        fake_say("events_free");
+    }
+    free(events);
+}
+
+/* The broker sends what it gets back, as if to another replica. */
+void mesh__events_ping(struct mesh_events *events, const char *name)
+{
+    fake_say("ping %s", name);
+    events->callback(events->arg, name);
+}
+
+void mesh__events_on_ping(struct mesh_events *events, void (*callback)(void *arg, const char *name),
+                          void *arg)
+{
+    events->callback = callback;
+    events->arg = arg;
+}
+
+/* ---- server --------------------------------------------------------------------------------- */
+
+struct mesh_server {
+    int unused;
+};
+
+struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
+                                     const struct mesh_served *services, void *state)
+{
+    (void)services;
+    fake_say("server_new %s %s %d %d %s", options->service, options->listen, options->workers,
+             options->max_message_bytes, (const char *)state);
+    return calloc(1, sizeof(struct mesh_server));
+}
+
+bool mesh__server_start(struct mesh_server *server, int *ret_port)
+{
+    (void)server;
+    *ret_port = 4242;
+    return !atomic_load(&fake->port_taken);
+}
+
+void mesh__server_set_serving(struct mesh_server *server, bool serving)
+{
+    (void)server;
+    fake_say("%s", serving ? "SERVING" : "NOT_SERVING");
+}
+
+void mesh__server_stop(struct mesh_server *server)
+{
+    (void)server;
+    fake_say("server_stop");
+    while (atomic_load(&fake->stop_hangs)) {
+        pause();
+    }
+}
+
+void mesh__server_free(struct mesh_server *server)
+{
+    if (server != NULL) {
+        fake_say("server_free");
+    }
+    free(server);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stands in for the server, the clients, the database and the events: says on standard output what
+ * is asked of it. */
+#ifndef FAKE_PARTS_H
+#define FAKE_PARTS_H
+
+#include "mesh/status.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* In memory that the child shares with the test. */
+struct fake {
+    _Atomic(enum mesh_status) db;      /* what the database answers */
+    _Atomic(enum mesh_status) pool;    /* what the pool answers; MESH_OK: as the database */
+    _Atomic(enum mesh_status) migrate; /* what a look at the migrations answers */
+    _Atomic(enum mesh_status) broker;
+    atomic_int db_checks;
+    atomic_bool port_taken;
+    atomic_bool stop_hangs; /* the server never ends its drain */
+};
+
+extern struct fake *fake;
+
+/* One line on standard output, at once. */
+void fake_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "death.h"
+#include "mesh/validate.h"
+#include "test.h"
+
+#include <pthread.h>
+#include <regex.h>
+
+static struct mesh_ctx *ctx;
+static struct mesh_violations *violations;
+
+static int setup(void **state)
+{
+    (void)state;
+    ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mesh__ctx_free(ctx);
+    return 0;
+}
+
+static void start(void)
+{
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    violations = mesh__violations_new(ctx);
+}
+
+static struct mesh_path field(const struct mesh_path *parent, const char *name)
+{
+    return (struct mesh_path){parent, name, -1, NULL};
+}
+
+/* The path as the violation says it. */
+static const char *path_of(const struct mesh_path *path)
+{
+    start();
+    mesh_violate(violations, path, "rule", "text");
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    return ctx->scope->error->violations[0].field;
+}
+
+TEST(no_violation_is_no_failure)
+{
+    start();
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_OK);
+    CHECK_TEXT(mesh_ctx_error(ctx), "");
+    CHECK_INT(ctx->scope->error->n_violations, 0);
+}
+
+TEST(one_violation_names_field_text_and_rule)
+{
+    struct mesh_path quantity = field(NULL, "quantity");
+
+    start();
+    mesh_violate(violations, &quantity, "int64.gte", "must be >= %d", 1);
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    CHECK_TEXT(mesh_ctx_error(ctx), "quantity: must be >= 1 [int64.gte]");
+    CHECK_INT(ctx->scope->error->n_violations, 1);
+    CHECK_TEXT(ctx->scope->error->violations[0].field, "quantity");
+    CHECK_TEXT(ctx->scope->error->violations[0].rule, "int64.gte");
+    CHECK_TEXT(ctx->scope->error->violations[0].text, "must be >= 1");
+}
+
+TEST(all_violations_are_told_at_once)
+{
+    struct mesh_path name = field(NULL, "name");
+
+    start();
+    for (int i = 0; i < 5; i++) {
+        mesh_violate(violations, &name, "string.len", "%d", i);
+    }
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    CHECK_TEXT(mesh_ctx_error(ctx), "name: 0 [string.len]; name: 1 [string.len]; "
+                                    "name: 2 [string.len]; and 2 more");
+    CHECK_INT(ctx->scope->error->n_violations, 5);
+    CHECK_TEXT(ctx->scope->error->violations[4].text, "4");
+}
+
+TEST(a_flood_of_violations_is_counted_but_not_kept)
+{
+    struct mesh_path name = field(NULL, "name");
+
+    start();
+    for (int i = 0; i < 1000; i++) {
+        mesh_violate(violations, &name, "rule", "text");
+    }
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    CHECK_INT(ctx->scope->error->n_violations, 32);
+    CHECK(strstr(mesh_ctx_error(ctx), "and 997 more") != NULL);
+}
+
+TEST(a_path_leads_through_messages_lists_and_maps)
+{
+    struct mesh_path lines = {NULL, "lines", 3, NULL};
+    struct mesh_path sku = field(&lines, "sku");
+    struct mesh_path code = field(&sku, "code");
+    struct mesh_path label = {NULL, "labels", -1, "x"};
+    struct mesh_path of_label = field(&label, "value");
+    struct mesh_path strange = {NULL, "labels", -1, "a\"b\\"};
+    struct mesh_path empty = {NULL, "labels", -1, ""};
+
+    CHECK_TEXT(path_of(&lines), "lines[3]");
+    CHECK_TEXT(path_of(&code), "lines[3].sku.code");
+    CHECK_TEXT(path_of(&label), "labels[\"x\"]");
+    CHECK_TEXT(path_of(&of_label), "labels[\"x\"].value");
+    CHECK_TEXT(path_of(&strange), "labels[\"a\\\"b\\\\\"]");
+    CHECK_TEXT(path_of(&empty), "labels[\"\"]");
+}
+
+TEST(a_path_is_bounded)
+{
+    struct mesh_path places[100];
+    char longer[1000];
+    struct mesh_path label = {NULL, "labels", -1, longer};
+
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    CHECK(strlen(path_of(&label)) < 100);
+    for (size_t i = 0; i < 100; i++) {
+        places[i] = field(i > 0 ? &places[i - 1] : NULL, "a_field_with_a_long_name");
+    }
+    CHECK(strlen(path_of(&places[99])) < 256);
+}
+
+TEST(a_uuid_has_its_form_in_either_case)
+{
+    CHECK(mesh_is_uuid("0190a6e2-7f00-7abc-8def-0123456789ab"));
+    CHECK(mesh_is_uuid("0190A6E2-7F00-7ABC-8DEF-0123456789AB"));
+    CHECK(mesh_is_uuid("00000000-0000-0000-0000-000000000000"));
+    CHECK(!mesh_is_uuid(""));
+    CHECK(!mesh_is_uuid("0190a6e2-7f00-7abc-8def-0123456789a"));
+    CHECK(!mesh_is_uuid("0190a6e2-7f00-7abc-8def-0123456789abc"));
+    CHECK(!mesh_is_uuid("0190a6e2-7f00-7abc-8def-0123456789ag"));
+    CHECK(!mesh_is_uuid("0190a6e27f007abc8def0123456789ab"));
+    CHECK(!mesh_is_uuid("0190a6e2-7f00-7abc-8def_0123456789ab"));
+    CHECK(!mesh_is_uuid("0190a6e27-f00-7abc-8def-0123456789ab"));
+    CHECK(!mesh_is_uuid("{190a6e2-7f00-7abc-8def-0123456789a}"));
+}
+
+TEST(length_is_in_code_points)
+{
+    CHECK_INT(mesh_utf8_length(""), 0);
+    CHECK_INT(mesh_utf8_length("abc"), 3);
+    CHECK_INT(mesh_utf8_length("한국어"), 3);
+    CHECK_INT(mesh_utf8_length("a\xf0\x9f\x99\x82"), 2);
+}
+
+static void free_pattern(void *cache)
+{
+    regfree(cache);
+    free(cache);
+}
+
+TEST(a_pattern_is_compiled_once)
+{
+    void *cache = NULL;
+    void *first;
+
+    CHECK(mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "AB-123"));
+    first = cache;
+    CHECK(first != NULL);
+    CHECK(!mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "AB-"));
+    CHECK(!mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "xAB-123"));
+    CHECK(cache == first);
+    free_pattern(cache);
+}
+
+TEST(a_pattern_without_anchors_matches_anywhere)
+{
+    void *cache = NULL;
+
+    CHECK(mesh_matches(&cache, "b+", "abba"));
+    CHECK(!mesh_matches(&cache, "b+", ""));
+    free_pattern(cache);
+}
+
+static void use_bad_pattern(void)
+{
+    void *cache = NULL;
+
+    mesh_matches(&cache, "(", "text");
+}
+
+TEST(a_pattern_that_is_none_is_a_bug)
+{
+    CHECK(dies(use_bad_pattern));
+}
+
+static void *shared_cache;
+
+static void *match(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 500; i++) {
+        if (!mesh_matches(&shared_cache, "^[a-z]+$", "text")) {
+            return &shared_cache;
+        }
+    }
+    return NULL;
+}
+
+TEST(threads_share_a_pattern)
+{
+    pthread_t threads[8];
+
+    for (size_t i = 0; i < 8; i++) {
+        CHECK_INT(pthread_create(&threads[i], NULL, match, NULL), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        void *failed = NULL;
+
+        CHECK_INT(pthread_join(threads[i], &failed), 0);
+        CHECK(failed == NULL);
+    }
+    free_pattern(shared_cache);
+}
+
+TEST_MAIN(setup, teardown)

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of event delivery share: schemas, a publisher, a consumer, and the two servers. */
+#ifndef TEST_EVENTS_FIXTURE_H
+#define TEST_EVENTS_FIXTURE_H
+
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "db/db_impl.h"
+#include "events/broker.h"
+#include "events/events.h"
+#include "mesh/event.h"
+#include "mesh/metrics.h"
+
+#include <test/counter/v1/counter.pb-c.h>
+
+/* A service with a schema of its own: table counter (key, version) and table effect. */
+struct service {
+    char system[32]; /* a stream for each test */
+    char schema[64];
+    char url[512];
+    struct mesh_ctx *ctx;
+    struct mesh_db *db;     /* whose commits wake the relay */
+    struct mesh_db *silent; /* another pool, whose commits do not */
+    struct mesh_event_type counted;
+    struct mesh_event_type ignored;
+};
+
+/* name is unique in the test program; the service "counter" of the system of that name. */
+void service_init(struct service *service, const char *system, const char *name);
+void service_done(struct service *service);
+/* ctx without deadline, with empty memory. */
+struct mesh_ctx *service_ctx(struct service *service);
+
+/* Statements of tests must succeed. Each returns the first column of the first row, or -1. */
+int64_t query_int(struct service *service, const char *sql);
+
+/* Adds one to the counter and emits Counted, in tx. */
+MESH_STATUS count_up(struct mesh_ctx *ctx, struct service *service, struct mesh_tx *tx,
+                     const char *key, const char *note);
+/* The same in a transaction of its own, n times. */
+void count_and_commit(struct service *service, const char *key, int n);
+
+/* Publishes; consumes with the handlers below if inbox is not NULL. */
+struct mesh_events *start_events(struct service *service, bool publishes,
+                                 const struct mesh_inbox_type *inbox, void *state);
+void stop_events(struct mesh_events *events);
+
+/* ---- what is in the stream ---- */
+
+struct published {
+    char id[BROKER_ID_SIZE];
+    char key[64];
+    int64_t version;
+    uint64_t sequence;
+};
+
+/* All of Counted in the stream, in order; freed by free(). */
+struct published *read_stream(const char *system, size_t *ret_n);
+/* Every event of the outbox is in the stream exactly once, and each key in order. */
+void check_stream(struct service *service);
+/* Waits until the stream has that many messages. */
+void wait_for_stream(const char *system, uint64_t n);
+/* A raw message under a subject. */
+void publish_raw(const char *subject, const char *id, const void *data, size_t size);
+void make_stream(const struct broker_stream_config *config);
+void delete_stream(const char *system);
+void purge_stream(const char *system);
+
+/* ---- waiting ---- */
+
+/* Fails the test if sql does not become `expected` within 20 seconds. */
+void wait_for_int(struct service *service, const char *sql, int64_t expected);
+uint64_t counter_of(const char *name);
+void wait_for_counter(const char *name, uint64_t least);
+
+/* ---- the servers ---- */
+
+void kill_broker(void);
+void stop_broker(int signal_number); /* SIGSTOP, SIGCONT */
+void start_broker(void);
+
+#endif

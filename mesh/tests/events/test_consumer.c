@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "events/envelope.h"
+#include "fixture.h"
+#include "mesh/id.h"
+#include "test.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define EFFECTS "select count(*) from effect"
+/* Effects that are doubled, or out of order within their key. */
+#define WRONG                                                                                      \
+    "select count(*) from (select version, row_number() over (partition by key order by n) as nth" \
+    " from effect) as e where version <> nth"
+
+/* ---- a consumer whose handler does as it is told ---- */
+
+struct consumer {
+    struct service service;
+    struct mesh_inbox_entry entry;
+    struct mesh_inbox_type inbox;
+    struct service *publisher; /* NULL, or emits again as this one */
+    atomic_int calls;
+    atomic_int abort_at;  /* the call that fails once as if it met a deadlock; 0: none */
+    atomic_int kill_at;   /* the call after which the connection to the database is cut */
+    atomic_int slow;      /* milliseconds that each call keeps the database busy */
+    atomic_bool refuse;   /* events of key "poison" cannot be handled */
+    pthread_mutex_t lock; /* of what the latest handler saw */
+    char correlation_id[130];
+    char event_id[64];
+    char trace_id[64];
+    int64_t event_time_us;
+};
+
+static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
+{
+    static const struct mesh_sql cut = {"cut",
+                                        "select pg_terminate_backend(pg_backend_pid())::text"};
+    static const struct mesh_sql work = {"work", "select pg_sleep($1::bigint / 1000.0)::text"};
+    int call = atomic_fetch_add(&consumer->calls, 1) + 1;
+    struct mesh_rows *rows;
+
+    if (atomic_load(&consumer->slow) > 0) {
+        MESH_TRY(mesh_tx_query(ctx, tx, &work, MESH_ARGS(mesh_int64(atomic_load(&consumer->slow))),
+                               &rows));
+    }
+    if (call == atomic_load(&consumer->abort_at)) {
+        return mesh_fail(ctx, MESH_ABORTED, "as if by a deadlock");
+    }
+    if (call == atomic_load(&consumer->kill_at)) {
+        return mesh_tx_query(ctx, tx, &cut, MESH_NO_ARGS, &rows);
+    }
+    return MESH_OK;
+}
+
+static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *state,
+                              struct mesh_tx *tx, const ProtobufCMessage *message)
+{
+    static const struct mesh_sql insert = {
+        "insert_effect", "insert into effect (event_id, key, version) values ($1, $2, $3)"};
+    const Test__Counter__V1__Counted *event = (const Test__Counter__V1__Counted *)message;
+    struct consumer *consumer = state;
+
+    (void)handlers;
+    if (atomic_load(&consumer->refuse) && strcmp(event->key, "poison") == 0) {
+        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "not this one");
+    }
+    MESH_TRY(mesh_tx_exec(ctx, tx, &insert,
+                          MESH_ARGS(mesh_uuid(mesh_ctx_event_id(ctx)), mesh_text(event->key),
+                                    mesh_int64(event->version))));
+    MESH_TRY(misbehave(ctx, consumer, tx));
+    pthread_mutex_lock(&consumer->lock);
+    snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
+             mesh_ctx_correlation_id(ctx));
+    snprintf(consumer->event_id, sizeof(consumer->event_id), "%s", mesh_ctx_event_id(ctx));
+    snprintf(consumer->trace_id, sizeof(consumer->trace_id), "%s", mesh_ctx_trace_id(ctx));
+    consumer->event_time_us = mesh_ctx_event_time_us(ctx);
+    pthread_mutex_unlock(&consumer->lock);
+    if (consumer->publisher != NULL) {
+        return mesh_emit(ctx, tx, &consumer->publisher->counted, message);
+    }
+    return MESH_OK;
+}
+
+static void consumer_init(struct consumer *consumer, const char *system, struct service *publisher)
+{
+    memset(consumer, 0, sizeof(*consumer));
+    pthread_mutex_init(&consumer->lock, NULL);
+    service_init(&consumer->service, system, "consumer");
+    consumer->entry = (struct mesh_inbox_entry){&publisher->counted, on_counted};
+    consumer->inbox = (struct mesh_inbox_type){&consumer->entry, 1};
+}
+
+/* A publisher that runs and a consumer that does not yet. */
+struct pair {
+    struct service publisher;
+    struct consumer consumer;
+    struct mesh_events *relay;
+};
+
+static void pair_init(struct pair *pair, const char *system)
+{
+    service_init(&pair->publisher, system, "counter");
+    consumer_init(&pair->consumer, system, &pair->publisher);
+    pair->relay = start_events(&pair->publisher, true, NULL, NULL);
+}
+
+static void pair_done(struct pair *pair)
+{
+    stop_events(pair->relay);
+    service_done(&pair->publisher);
+    service_done(&pair->consumer.service);
+}
+
+static struct mesh_events *consume(struct consumer *consumer)
+{
+    return start_events(&consumer->service, false, &consumer->inbox, consumer);
+}
+
+/* n events of each of the keys k-0 to k-9. */
+static void publish_keys(struct service *publisher, int n)
+{
+    for (int i = 0; i < 10; i++) {
+        char key[8];
+
+        snprintf(key, sizeof(key), "k-%d", i);
+        count_and_commit(publisher, key, n);
+    }
+}
+
+static void check_effects(struct consumer *consumer, int64_t n)
+{
+    wait_for_int(&consumer->service, EFFECTS, n);
+    CHECK_INT(query_int(&consumer->service, WRONG), 0);
+    CHECK_INT(query_int(&consumer->service, "select count(*) from inbox"), n);
+}
+
+/* ---- tests ---- */
+
+TEST(each_event_is_handled_once_and_in_order_of_its_key)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read1");
+    events = consume(&pair.consumer);
+    publish_keys(&pair.publisher, 30);
+    check_effects(&pair.consumer, 300);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_handler_sees_where_its_event_came_from)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    struct mesh_tx *tx = NULL;
+    struct mesh_ctx *ctx;
+    char trace_id[64];
+    int64_t before_us = mesh_now_us();
+
+    pair_init(&pair, "read2");
+    ctx = service_ctx(&pair.publisher);
+    snprintf(trace_id, sizeof(trace_id), "%s", mesh_ctx_trace_id(ctx));
+    CHECK_TEXT(mesh_ctx_event_id(ctx), "");
+    CHECK(mesh_ctx_event_time_us(ctx) == 0);
+    CHECK(mesh_tx_begin(ctx, pair.publisher.db, &tx) == MESH_OK);
+    CHECK(count_up(ctx, &pair.publisher, tx, "key-7", "") == MESH_OK);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 1);
+    stop_events(events);
+    CHECK_TEXT(pair.consumer.correlation_id, "key-7");
+    CHECK_TEXT(pair.consumer.trace_id, trace_id);
+    CHECK(pair.consumer.event_time_us >= before_us && pair.consumer.event_time_us <= mesh_now_us());
+    CHECK_INT(query_int(&pair.consumer.service, "select count(*) from inbox i join effect e"
+                                                " using (event_id) where i.source = 'counter'"),
+              1);
+    pair_done(&pair);
+}
+
+TEST(a_consumer_that_starts_late_gets_everything)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read3");
+    publish_keys(&pair.publisher, 100);
+    wait_for_stream("read3", 1000);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 1000);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(restarts_repeat_and_lose_nothing)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read4");
+    for (int i = 0; i < 6; i++) {
+        events = consume(&pair.consumer);
+        publish_keys(&pair.publisher, 10);
+        wait_for_int(&pair.consumer.service, "select (count(*) > 0)::int from effect", 1);
+        stop_events(events);
+    }
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 600);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_batch_that_is_rolled_back_after_its_handlers_ran_is_repeated)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read5");
+    atomic_store(&pair.consumer.abort_at, 57);
+    publish_keys(&pair.publisher, 20);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 200);
+    CHECK(atomic_load(&pair.consumer.calls) > 200); /* it did fail */
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_connection_cut_between_handler_and_commit_repeats_the_batch)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read6");
+    atomic_store(&pair.consumer.kill_at, 31);
+    publish_keys(&pair.publisher, 20);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 200);
+    CHECK(atomic_load(&pair.consumer.calls) > 200);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(two_consumers_at_once_have_the_effects_of_one)
+{
+    struct pair pair;
+    struct mesh_events *first, *second;
+    uint64_t failures = counter_of("mesh_consumer_failures_total");
+
+    pair_init(&pair, "read7");
+    first = consume(&pair.consumer);
+    second = consume(&pair.consumer);
+    publish_keys(&pair.publisher, 100);
+    check_effects(&pair.consumer, 1000);
+    stop_events(first);
+    publish_keys(&pair.publisher, 10);
+    check_effects(&pair.consumer, 1100);
+    CHECK_INT(counter_of("mesh_consumer_failures_total"), failures); /* it is no failure */
+    stop_events(second);
+    pair_done(&pair);
+}
+
+TEST(a_stream_that_was_made_anew_is_read_again_without_double_effects)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
+
+    pair_init(&pair, "read8");
+    events = consume(&pair.consumer);
+    publish_keys(&pair.publisher, 20);
+    check_effects(&pair.consumer, 200);
+    delete_stream("read8");
+    publish_keys(&pair.publisher, 5); /* fewer than were read: their sequences were seen before */
+    check_effects(&pair.consumer, 250);
+    CHECK(counter_of("mesh_consumer_rewinds_total") > rewinds);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_stream_made_anew_while_the_consumer_was_away_is_noticed_at_its_start)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read9");
+    events = consume(&pair.consumer);
+    publish_keys(&pair.publisher, 5);
+    check_effects(&pair.consumer, 50);
+    stop_events(events);
+    delete_stream("read9");
+    publish_keys(&pair.publisher, 20); /* more than were read */
+    wait_for_stream("read9", 200);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 250);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(messages_dropped_from_the_stream_are_reported_and_passed_over)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t gaps = counter_of("mesh_consumer_gaps_total");
+
+    pair_init(&pair, "read10");
+    events = consume(&pair.consumer);
+    count_and_commit(&pair.publisher, "k", 5);
+    check_effects(&pair.consumer, 5);
+    stop_events(events);
+    count_and_commit(&pair.publisher, "k", 5);
+    wait_for_stream("read10", 10);
+    purge_stream("read10");
+    count_and_commit(&pair.publisher, "k", 5);
+    wait_for_stream("read10", 5);
+    events = consume(&pair.consumer);
+    wait_for_int(&pair.consumer.service, EFFECTS, 10);
+    CHECK_INT(query_int(&pair.consumer.service, "select max(version) from effect"), 15);
+    CHECK(counter_of("mesh_consumer_gaps_total") > gaps);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_broker_that_is_killed_under_load_costs_nothing)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read11");
+    events = consume(&pair.consumer);
+    for (int i = 0; i < 3; i++) {
+        publish_keys(&pair.publisher, 10);
+        kill_broker();
+        publish_keys(&pair.publisher, 10);
+        start_broker();
+    }
+    check_effects(&pair.consumer, 600);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(events_that_nobody_asked_for_are_skipped_and_counted)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t skipped = counter_of("mesh_consumer_skipped_total");
+
+    pair_init(&pair, "read12");
+    for (int i = 0; i < 3; i++) {
+        struct mesh_ctx *ctx = service_ctx(&pair.publisher);
+        Test__Counter__V1__Ignored event = TEST__COUNTER__V1__IGNORED__INIT;
+        struct mesh_tx *tx = NULL;
+
+        event.key = mesh_strdup(ctx, "k");
+        CHECK(mesh_tx_begin(ctx, pair.publisher.db, &tx) == MESH_OK);
+        CHECK(mesh_emit(ctx, tx, &pair.publisher.ignored, &event.base) == MESH_OK);
+        CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    }
+    events = consume(&pair.consumer);
+    /* Alone, they move the cursor a little later. */
+    wait_for_int(&pair.consumer.service, "select max(sequence) from cursor", 3);
+    CHECK_INT(counter_of("mesh_consumer_skipped_total") - skipped, 3);
+    count_and_commit(&pair.publisher, "k", 1);
+    check_effects(&pair.consumer, 1);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(junk_in_the_stream_is_passed_over)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    char subject[64];
+
+    pair_init(&pair, "read13");
+    count_and_commit(&pair.publisher, "k", 1);
+    wait_for_stream("read13", 1);
+    snprintf(subject, sizeof(subject), "read13.%d.counter.Counted", mesh__partition("k"));
+    publish_raw(subject, "junk", "\xff\xff\xff", 3);
+    publish_raw(subject, "", "", 0);
+    count_and_commit(&pair.publisher, "k", 1);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 2);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(an_event_published_twice_under_other_ids_of_the_broker_is_handled_once)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    struct mesh_ctx *ctx;
+    struct mesh__envelope envelope = {.id = "0190A3B4-0000-7000-8000-00000000ABCD",
+                                      .source = "/read14/counter",
+                                      .type = "test.counter.v1.Counted",
+                                      .subject = "k",
+                                      .payload = (const uint8_t *)"\x0a\x01k\x10\x01",
+                                      .payload_size = 5};
+    uint64_t duplicates = counter_of("mesh_consumer_duplicates_total");
+    const uint8_t *bytes;
+    char subject[64];
+    size_t size;
+
+    pair_init(&pair, "read14");
+    ctx = service_ctx(&pair.publisher);
+    snprintf(subject, sizeof(subject), "read14.%d.counter.Counted", mesh__partition("k"));
+    CHECK(mesh__envelope_encode(ctx, &envelope, &bytes, &size) == MESH_OK);
+    wait_for_stream("read14", 0);
+    events = consume(&pair.consumer);
+    CHECK(mesh__events_check(ctx, events) == MESH_OK);
+    publish_raw(subject, "a/1", bytes, size);
+    publish_raw(subject, "a/2", bytes, size);
+    publish_raw(subject, "a/3", bytes, size);
+    wait_for_int(&pair.consumer.service, "select max(sequence) from cursor", 3);
+    check_effects(&pair.consumer, 1);
+    CHECK_INT(counter_of("mesh_consumer_duplicates_total") - duplicates, 2);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(an_event_that_cannot_be_handled_holds_its_share_and_no_other)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t failures = counter_of("mesh_consumer_failures_total");
+    char poisoned[64];
+    int shares[MESH_PARTITIONS] = {0};
+    int64_t others = 0;
+
+    pair_init(&pair, "read15");
+    atomic_store(&pair.consumer.refuse, true);
+    count_and_commit(&pair.publisher, "poison", 3);
+    publish_keys(&pair.publisher, 10);
+    for (int i = 0; i < 10; i++) {
+        snprintf(poisoned, sizeof(poisoned), "k-%d", i);
+        shares[mesh__partition(poisoned)] += 10;
+    }
+    for (int i = 0; i < MESH_PARTITIONS; i++) {
+        others += i != mesh__partition("poison") ? shares[i] : 0;
+    }
+    CHECK(others > 0);
+    events = consume(&pair.consumer);
+    wait_for_int(&pair.consumer.service, EFFECTS, others);
+    wait_for_counter("mesh_consumer_failures_total", failures + 3); /* it is tried again */
+    CHECK_INT(query_int(&pair.consumer.service, EFFECTS), others);
+    atomic_store(&pair.consumer.refuse, false); /* the handler was repaired */
+    check_effects(&pair.consumer, 103);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(events_emitted_by_a_handler_are_published_at_once)
+{
+    struct pair pair;
+    struct service again;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read16");
+    pair.consumer.publisher = &again;
+    again.counted = pair.publisher.counted;
+    again.counted.source = "echo";
+    events = start_events(&pair.consumer.service, true, &pair.consumer.inbox, &pair.consumer);
+    publish_keys(&pair.publisher, 3);
+    wait_for_stream("read16", 60);
+    CHECK_INT(query_int(&pair.consumer.service, "select count(*) from outbox"), 30);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_consumer_stops_within_a_second_while_its_database_is_busy)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    int64_t began_ns;
+
+    pair_init(&pair, "read17");
+    atomic_store(&pair.consumer.slow, 20000);
+    count_and_commit(&pair.publisher, "k", 1);
+    events = consume(&pair.consumer);
+    while (atomic_load(&pair.consumer.calls) == 0) {
+        usleep(1000);
+    }
+    began_ns = mesh__now_ns();
+    stop_events(events);
+    CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
+    CHECK_INT(query_int(&pair.consumer.service, EFFECTS), 0);
+    atomic_store(&pair.consumer.slow, 0);
+    events = consume(&pair.consumer);
+    check_effects(&pair.consumer, 1);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+/* ---- pings ---- */
+
+struct pinged {
+    atomic_int n;
+    char name[64];
+};
+
+static void on_ping(void *arg, const char *name)
+{
+    struct pinged *pinged = arg;
+
+    snprintf(pinged->name, sizeof(pinged->name), "%s", name);
+    atomic_fetch_add(&pinged->n, 1);
+}
+
+TEST(a_ping_reaches_the_other_replicas_but_not_the_stream)
+{
+    struct service service;
+    struct mesh_events *one, *other;
+    struct pinged pinged = {0}, own = {0};
+
+    service_init(&service, "ping", "counter");
+    one = start_events(&service, false, NULL, NULL);
+    other = start_events(&service, false, NULL, NULL);
+    mesh__events_on_ping(one, on_ping, &own);
+    mesh__events_on_ping(other, on_ping, &pinged);
+    while (atomic_load(&pinged.n) == 0) { /* lossy: also while it is still connecting */
+        mesh__events_ping(one, "dashboard");
+        usleep(1000);
+    }
+    stop_events(one);
+    stop_events(other);
+    CHECK_TEXT(pinged.name, "dashboard");
+    CHECK_INT(atomic_load(&own.n), 0);
+    wait_for_stream("ping", 0);
+    service_done(&service);
+}
+
+TEST_MAIN(NULL, NULL)

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "events/envelope.h"
+#include "fixture.h"
+#include "test.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WRITERS 8
+#define KEYS 40
+
+/* ---- writers with every bad habit ---- */
+
+struct writer {
+    struct service *service;
+    struct mesh_db *db;
+    pthread_t thread;
+    unsigned seed;
+    atomic_bool *stop;
+    int commits;
+};
+
+static long chance(struct writer *writer, long n)
+{
+    return rand_r(&writer->seed) % n;
+}
+
+static void linger(struct writer *writer, long max_us)
+{
+    const struct timespec time = {.tv_nsec = chance(writer, max_us) * 1000};
+
+    nanosleep(&time, NULL);
+}
+
+static MESH_STATUS write_some(struct writer *writer, struct mesh_ctx *ctx)
+{
+    static const struct mesh_sql take_xid = {"take_xid", "select pg_current_xact_id()::text"};
+    cleanup_tx struct mesh_tx *tx = NULL;
+    int key = (int)chance(writer, KEYS);
+    int n = 1 + (int)chance(writer, 2);
+    struct mesh_rows *rows;
+
+    MESH_TRY(mesh_tx_begin(ctx, writer->db, &tx));
+    if (chance(writer, 10) == 0) { /* an old transaction that writes late */
+        MESH_TRY(mesh_tx_query(ctx, tx, &take_xid, MESH_NO_ARGS, &rows));
+        linger(writer, 50000);
+    }
+    for (int i = 0; i < n && key + i < KEYS; i++) { /* locks in one order */
+        MESH_TRY(count_up(ctx, writer->service, tx, mesh_printf(ctx, "k-%02d", key + i), ""));
+        if (chance(writer, 20) == 0) {
+            MESH_TRY(mesh__tx_flush(ctx, tx));
+            linger(writer, 30000);
+        }
+    }
+    if (chance(writer, 20) == 0) {
+        return mesh_fail(ctx, MESH_ABORTED, "rolled back on purpose");
+    }
+    MESH_TRY(mesh_tx_commit(ctx, &tx));
+    writer->commits++;
+    return MESH_OK;
+}
+
+static void *writer_main(void *arg)
+{
+    struct writer *writer = arg;
+    struct mesh_ctx *ctx = mesh__ctx_new("writer", 0, MESH_NO_DEADLINE);
+
+    while (!atomic_load(writer->stop)) {
+        mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+        mesh_ignore(write_some(writer, ctx));
+    }
+    mesh__ctx_free(ctx);
+    return NULL;
+}
+
+static void start_writers(struct service *service, struct mesh_db *db, struct writer *writers,
+                          atomic_bool *stop)
+{
+    atomic_store(stop, false);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.service = service, .db = db, .seed = i + 1, .stop = stop};
+        CHECK_INT(pthread_create(&writers[i].thread, NULL, writer_main, &writers[i]), 0);
+    }
+}
+
+static void stop_writers(struct writer *writers, atomic_bool *stop)
+{
+    int commits = 0;
+
+    atomic_store(stop, true);
+    for (int i = 0; i < WRITERS; i++) {
+        CHECK_INT(pthread_join(writers[i].thread, NULL), 0);
+        commits += writers[i].commits;
+    }
+    CHECK(commits > 100);
+}
+
+static void wait_for_rows(struct service *service, int64_t more)
+{
+    int64_t wanted = query_int(service, "select count(*) from outbox") + more;
+
+    while (query_int(service, "select count(*) from outbox") < wanted) {
+        usleep(2000);
+    }
+}
+
+/* ---- tests ---- */
+
+TEST(committed_events_are_published_and_rolled_back_ones_are_not)
+{
+    struct service service;
+    struct mesh_events *events;
+    struct mesh_tx *tx = NULL;
+    struct mesh_ctx *ctx;
+    struct published *rows;
+    size_t n;
+
+    service_init(&service, "relay1", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "kept", 3);
+    ctx = service_ctx(&service);
+    CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
+    CHECK(count_up(ctx, &service, tx, "dropped", "") == MESH_OK);
+    CHECK(mesh__tx_flush(ctx, tx) == MESH_OK);
+    mesh__cleanup_tx(&tx);
+    count_and_commit(&service, "kept", 1);
+    wait_for_stream("relay1", 4);
+    rows = read_stream("relay1", &n);
+    CHECK_INT(n, 4);
+    for (size_t i = 0; i < n; i++) {
+        CHECK_TEXT(rows[i].key, "kept");
+        CHECK_INT(rows[i].version, (int64_t)i + 1);
+    }
+    free(rows);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(concurrent_writers_lose_nothing_and_keep_the_order_of_each_key)
+{
+    struct service service;
+    struct mesh_events *events;
+    struct writer writers[WRITERS];
+    atomic_bool stop;
+
+    service_init(&service, "relay2", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    start_writers(&service, service.db, writers, &stop);
+    wait_for_rows(&service, 3000);
+    stop_writers(writers, &stop);
+    check_stream(&service);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(a_relay_that_is_stopped_and_started_goes_on_where_it_was)
+{
+    struct service service;
+    struct writer writers[WRITERS];
+    struct mesh_events *events;
+    atomic_bool stop;
+    uint64_t published;
+
+    service_init(&service, "relay3", "counter");
+    start_writers(&service, service.silent, writers, &stop);
+    for (int i = 0; i < 8; i++) {
+        events = start_events(&service, true, NULL, NULL);
+        wait_for_rows(&service, 200);
+        stop_events(events);
+    }
+    stop_writers(writers, &stop);
+    events = start_events(&service, true, NULL, NULL);
+    check_stream(&service);
+    stop_events(events);
+
+    published = counter_of("mesh_relay_published_total");
+    events = start_events(&service, true, NULL, NULL); /* finds nothing to do */
+    count_and_commit(&service, "last", 1);
+    check_stream(&service);
+    stop_events(events);
+    CHECK_INT(counter_of("mesh_relay_published_total") - published, 1);
+    service_done(&service);
+}
+
+TEST(a_broker_that_is_killed_under_load_delays_events_and_loses_none)
+{
+    struct service service;
+    struct mesh_events *events;
+    struct writer writers[WRITERS];
+    atomic_bool stop;
+
+    service_init(&service, "relay4", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    start_writers(&service, service.db, writers, &stop);
+    for (int i = 0; i < 3; i++) {
+        wait_for_rows(&service, 300);
+        kill_broker();
+        wait_for_rows(&service, 300); /* orders go on */
+        start_broker();
+    }
+    wait_for_rows(&service, 300);
+    stop_writers(writers, &stop);
+    check_stream(&service);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(a_broker_that_is_away_at_the_start_is_waited_for)
+{
+    struct service service;
+    struct mesh_events *events;
+
+    kill_broker();
+    service_init(&service, "relay5", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_UNAVAILABLE);
+    count_and_commit(&service, "k", 5);
+    start_broker();
+    check_stream(&service);
+    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_OK);
+    stop_events(events);
+    service_done(&service);
+}
+
+/* ---- a broker that fails ---- */
+
+static struct broker faulty;
+static const struct broker *real;
+static atomic_int publications;
+
+/* Every 97th is lost on its way, and says so. */
+static enum mesh_status lossy_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const struct broker_publication *publication, uint64_t token)
+{
+    if (atomic_fetch_add(&publications, 1) % 97 == 96) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "lost on purpose");
+    }
+    return real->publish(ctx, connection, publication, token);
+}
+
+TEST(failed_publications_are_repeated_from_the_first_failure)
+{
+    struct service service;
+    struct mesh_events *events;
+    struct writer writers[WRITERS];
+    uint64_t failures = counter_of("mesh_relay_failures_total");
+    atomic_bool stop;
+
+    real = mesh__broker;
+    faulty = *real;
+    faulty.publish = lossy_publish;
+    mesh__broker = &faulty;
+    service_init(&service, "relay6", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    start_writers(&service, service.db, writers, &stop);
+    wait_for_rows(&service, 1500);
+    stop_writers(writers, &stop);
+    check_stream(&service);
+    CHECK(counter_of("mesh_relay_failures_total") > failures + 5);
+    stop_events(events);
+    mesh__broker = real;
+    service_done(&service);
+}
+
+static atomic_bool hold_acks;
+static struct broker_callbacks held;
+
+/* The broker has it, but its answer is a failure. */
+static void held_ack(void *arg, uint64_t token, const struct broker_ack *ack)
+{
+    static const struct broker_ack failure = {.error = "answer lost on purpose"};
+
+    held.on_ack(arg, token, atomic_load(&hold_acks) && token % 7 == 3 ? &failure : ack);
+}
+
+static enum mesh_status forgetful_connect(struct mesh_ctx *ctx,
+                                          const struct broker_options *options,
+                                          struct broker_connection **ret_connection)
+{
+    struct broker_options changed = *options;
+
+    if (strcmp(options->name, "relay7-counter") == 0 && options->callbacks.on_ack != NULL) {
+        held = options->callbacks;
+        changed.callbacks.on_ack = held_ack;
+    }
+    return real->connect(ctx, &changed, ret_connection);
+}
+
+TEST(events_whose_acknowledgement_failed_are_not_doubled)
+{
+    struct service service;
+    struct mesh_events *events;
+
+    real = mesh__broker;
+    faulty = *real;
+    faulty.connect = forgetful_connect;
+    mesh__broker = &faulty;
+    atomic_store(&hold_acks, true);
+    service_init(&service, "relay7", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "a", 30);
+    check_stream(&service);
+    stop_events(events);
+    mesh__broker = real;
+    service_done(&service);
+}
+
+TEST(a_purge_that_the_broker_remembers_as_duplicates_is_no_publication)
+{
+    struct service service;
+    struct mesh_events *events;
+    uint64_t failures = counter_of("mesh_relay_failures_total");
+
+    service_init(&service, "relay8", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "a", 3);
+    wait_for_stream("relay8", 3);
+    stop_events(events);
+    purge_stream("relay8");
+    CHECK(query_int(&service, "with gone as (delete from relay_position returning 1)"
+                              " select count(*) from gone") > 0);
+    events = start_events(&service, true, NULL, NULL);
+    wait_for_counter("mesh_relay_failures_total", failures + 1);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(large_events_are_published_within_bounded_memory)
+{
+    struct service service;
+    struct mesh_events *events;
+    char *note = calloc(1, 200001);
+
+    memset(note, 'x', 200000);
+    service_init(&service, "relay9", "counter");
+    for (int i = 0; i < 150; i++) { /* 30 MB, more than one answer of the database may have */
+        struct mesh_ctx *ctx = service_ctx(&service);
+        struct mesh_tx *tx = NULL;
+
+        CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
+        CHECK(count_up(ctx, &service, tx, "large", note) == MESH_OK);
+        CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    }
+    free(note);
+    events = start_events(&service, true, NULL, NULL);
+    check_stream(&service);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(events_that_could_block_the_relay_are_refused_when_they_are_emitted)
+{
+    struct service service;
+    struct mesh_tx *tx = NULL;
+    struct mesh_ctx *ctx;
+    Test__Counter__V1__Counted event = TEST__COUNTER__V1__COUNTED__INIT;
+
+    service_init(&service, "relay10", "counter");
+    ctx = service_ctx(&service);
+    CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
+    event.note = mesh_alloc(ctx, MESH_ENVELOPE_MAX + 1);
+    memset(event.note, 'x', MESH_ENVELOPE_MAX);
+    event.key = mesh_strdup(ctx, "k");
+    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    event.note[MESH_ENVELOPE_MAX - 100] = '\0'; /* fits alone, not with its envelope */
+    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    event.note[0] = '\0';
+    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_OK);
+    event.key[0] = '\0';
+    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    event.key = NULL;
+    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    CHECK_INT(query_int(&service, "select count(*) from outbox"), 1);
+    service_done(&service);
+}
+
+TEST(a_stream_that_would_lose_events_is_reported_until_it_is_gone)
+{
+    struct service service;
+    struct mesh_events *events;
+    uint64_t conflicts = counter_of("mesh_stream_conflicts_total");
+    const struct broker_stream_config narrow = {.name = "relay11",
+                                                .subject = "relay11.*.*.*",
+                                                .max_bytes = 1 << 20,
+                                                .max_age_s = 10,
+                                                .duplicates_s = 5};
+
+    service_init(&service, "relay11", "counter");
+    make_stream(&narrow);
+    events = start_events(&service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_FAILED_PRECONDITION);
+    count_and_commit(&service, "k", 2);
+    wait_for_counter("mesh_stream_conflicts_total", conflicts + 3);
+    delete_stream("relay11");
+    check_stream(&service);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(the_relay_stops_at_once_while_the_broker_does_not_answer)
+{
+    struct service service;
+    struct mesh_events *events;
+    int64_t began_ns;
+
+    service_init(&service, "relay12", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "k", 1);
+    wait_for_stream("relay12", 1);
+    stop_broker(SIGSTOP);
+    count_and_commit(&service, "k", 500);
+    began_ns = mesh__now_ns();
+    stop_events(events);
+    stop_broker(SIGCONT);
+    CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
+    events = start_events(&service, true, NULL, NULL);
+    check_stream(&service);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST(the_position_and_what_tells_brokers_apart_are_kept)
+{
+    struct service service;
+    struct mesh_events *events;
+
+    service_init(&service, "relay13", "counter");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "k", 7);
+    wait_for_int(&service,
+                 "select count(*) from relay_position p, outbox o where o.id = 7"
+                 " and p.last_sequence = 7 and p.last_event_id = o.event_id::text"
+                 " and p.server_id <> '' and p.stream_created is not null"
+                 " and p.system_identifier <> 0 and pg_visible_in_snapshot(o.xid, p.done)",
+                 1);
+    stop_events(events);
+    service_done(&service);
+}
+
+TEST_MAIN(NULL, NULL)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client_raw_peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PREFACE_SIZE 24
+#define FRAME_HEAD 9
+
+struct raw_peer {
+    const struct raw_bytes *hello, *answer;
+    bool close_after;
+    int listener;
+    int stop[2]; /* a pipe: closed to end the thread */
+    int port;
+    pthread_t thread;
+};
+
+void raw_add(struct raw_bytes *bytes, const void *data, size_t size)
+{
+    if (size > sizeof bytes->data - bytes->size) {
+        abort();
+    }
+    memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+}
+
+static void add_number(struct raw_bytes *bytes, uint32_t number, int n_bytes)
+{
+    for (int i = n_bytes - 1; i >= 0; i--) {
+        uint8_t byte = (uint8_t)(number >> (8 * i));
+
+        raw_add(bytes, &byte, 1);
+    }
+}
+
+void raw_frame(struct raw_bytes *bytes, uint8_t type, uint8_t flags, uint32_t stream,
+               const struct raw_bytes *payload)
+{
+    add_number(bytes, (uint32_t)payload->size, 3);
+    add_number(bytes, type, 1);
+    add_number(bytes, flags, 1);
+    add_number(bytes, stream, 4);
+    raw_add(bytes, payload->data, payload->size);
+}
+
+void raw_header(struct raw_bytes *bytes, const char *name, const char *value)
+{
+    add_number(bytes, 0, 1);
+    add_number(bytes, (uint32_t)strlen(name), 1);
+    raw_add(bytes, name, strlen(name));
+    add_number(bytes, (uint32_t)strlen(value), 1);
+    raw_add(bytes, value, strlen(value));
+}
+
+void raw_message(struct raw_bytes *bytes, uint8_t compressed, const void *data, uint32_t size)
+{
+    add_number(bytes, compressed, 1);
+    add_number(bytes, size, 4);
+    raw_add(bytes, data, size);
+}
+
+/* True once the bytes received hold a HEADERS frame. */
+static bool has_request(const uint8_t *data, size_t size)
+{
+    size_t at = PREFACE_SIZE;
+
+    while (at + FRAME_HEAD <= size) {
+        if (data[at + 3] == RAW_HEADERS) {
+            return true;
+        }
+        at += FRAME_HEAD + ((size_t)data[at] << 16 | (size_t)data[at + 1] << 8 | data[at + 2]);
+    }
+    return false;
+}
+
+static bool readable(const struct raw_peer *peer, int fd)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = peer->stop[0], .events = POLLIN}};
+
+    return poll(fds, 2, -1) > 0 && fds[1].revents == 0;
+}
+
+static bool send_all(int fd, const struct raw_bytes *bytes)
+{
+    return bytes->size == 0 ||
+           send(fd, bytes->data, bytes->size, MSG_NOSIGNAL) == (ssize_t)bytes->size;
+}
+
+static void converse(const struct raw_peer *peer, int fd)
+{
+    uint8_t received[65536];
+    size_t size = 0;
+    bool answered = false;
+
+    if (!send_all(fd, peer->hello)) {
+        return;
+    }
+    while (readable(peer, fd)) {
+        ssize_t n = recv(fd, received + size, sizeof received - size, 0);
+
+        if (n <= 0) {
+            return;
+        }
+        size += (size_t)n;
+        if (!answered && has_request(received, size)) {
+            answered = true;
+            if (!send_all(fd, peer->answer) || peer->close_after) {
+                return;
+            }
+        }
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    const struct raw_peer *peer = arg;
+
+    while (readable(peer, peer->listener)) {
+        int fd = accept(peer->listener, NULL, NULL);
+
+        if (fd >= 0) {
+            converse(peer, fd);
+            (void)close(fd);
+        }
+    }
+    return NULL;
+}
+
+struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
+                              bool close_after)
+{
+    struct raw_peer *peer = calloc(1, sizeof *peer);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+
+    if (peer == NULL || pipe(peer->stop) != 0) {
+        abort();
+    }
+    peer->hello = hello;
+    peer->answer = answer;
+    peer->close_after = close_after;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    peer->listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(peer->listener, (struct sockaddr *)&address, size) != 0 ||
+        listen(peer->listener, 8) != 0 ||
+        getsockname(peer->listener, (struct sockaddr *)&address, &size) != 0 ||
+        pthread_create(&peer->thread, NULL, thread_main, peer) != 0) {
+        abort();
+    }
+    peer->port = ntohs(address.sin_port);
+    return peer;
+}
+
+int raw_peer_port(const struct raw_peer *peer)
+{
+    return peer->port;
+}
+
+void raw_peer_free(struct raw_peer *peer)
+{
+    (void)close(peer->stop[1]);
+    (void)pthread_join(peer->thread, NULL);
+    (void)close(peer->stop[0]);
+    (void)close(peer->listener);
+    free(peer);
+}

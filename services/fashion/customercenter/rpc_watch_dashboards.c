@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams the rows that change. Every watcher keeps a position of its own, a snapshot of Postgres,
+ * and asks for what that snapshot did not see: so nothing is kept for a slow watcher, which only
+ * delays itself, and it does not matter which replica applied a change.
+ *
+ * The signal is raised by an event handler, inside a transaction that is committed a little later.
+ * A watcher that was woken therefore waits a moment before it looks, which also lets several
+ * changes come as one, and looks again soon and then ever later, up to once a second, which also
+ * finds what no signal told.
+ */
+#include "service.h"
+#include "store.h"
+
+#include <time.h>
+
+#define SETTLE_MS 20 /* between a signal and the first look */
+#define LOOK_AGAIN_MS 40
+#define LOOK_ANYWAY_MS 1000
+#define READ_TIMEOUT_MS 5000
+
+struct watch {
+    struct customercenter_service *service;
+    const Customercenter__WatchDashboardsRequest *request;
+    struct mesh_stream *stream;
+    struct watch_position position;
+};
+
+static MESH_STATUS send_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
+                            const struct dashboard *dashboard)
+{
+    Customercenter__WatchDashboardsResponse response;
+
+    customercenter__watch_dashboards_response__init(&response);
+    response.dashboard = dashboard_describe(ctx, dashboard);
+    return customercenter_watch_dashboards_write(ctx, stream, &response);
+}
+
+/* No connection is held while the watcher is written to. */
+static MESH_STATUS show_page(struct mesh_ctx *ctx, struct watch *watch, bool *ret_more)
+{
+    struct dashboard_list list;
+
+    MESH_TRY(store_read_changes(mesh_ctx_timeout(ctx, READ_TIMEOUT_MS), watch->service->db,
+                                watch->request, &watch->position, &list, ret_more));
+    for (size_t i = 0; i < list.n; i++) {
+        MESH_TRY(send_row(ctx, watch->stream, &list.dashboards[i]));
+    }
+    return MESH_OK;
+}
+
+/* Postgres is away or busy: the position is as it was, and the next look goes on from it. */
+static bool is_passing(enum mesh_status status)
+{
+    return status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED || status == MESH_ABORTED;
+}
+
+/* Shows everything that has changed, page by page, each in memory that ends with it. */
+static MESH_STATUS look(struct mesh_ctx *ctx, struct watch *watch)
+{
+    bool more = true;
+
+    while (more) {
+        cleanup_ctx struct mesh_ctx *page = mesh_ctx_fork(ctx);
+        enum mesh_status status = show_page(page, watch, &more);
+
+        if (is_passing(status)) {
+            return MESH_OK;
+        }
+        if (status != MESH_OK) {
+            return mesh_fail(ctx, status, "%s", mesh_ctx_error(page));
+        }
+    }
+    return MESH_OK;
+}
+
+static void settle(void)
+{
+    const struct timespec pause = {.tv_nsec = SETTLE_MS * 1000000L};
+
+    nanosleep(&pause, NULL); /* cut short by a signal: a look too early does no harm */
+}
+
+/* Ends when the call does. */
+static MESH_STATUS watch_changes(struct mesh_ctx *ctx, struct watch *watch)
+{
+    int64_t wait_ms = LOOK_ANYWAY_MS;
+    uint64_t seen = 0;
+
+    for (;;) {
+        uint64_t before = seen;
+
+        MESH_TRY(mesh_signal_wait(ctx, watch->service->changed, &seen, wait_ms));
+        if (seen != before) {
+            settle();
+            wait_ms = LOOK_AGAIN_MS;
+        } else {
+            wait_ms = wait_ms * 2 < LOOK_ANYWAY_MS ? wait_ms * 2 : LOOK_ANYWAY_MS;
+        }
+        MESH_TRY(look(ctx, watch));
+    }
+}
+
+MESH_STATUS rpc_watch_dashboards(struct mesh_ctx *ctx, struct customercenter_service *service,
+                                 const Customercenter__WatchDashboardsRequest *request,
+                                 struct mesh_stream *stream)
+{
+    struct watch watch = {.service = service, .request = request, .stream = stream};
+    enum mesh_status status;
+
+    MESH_TRY(store_begin_watch(ctx, service->db, &watch.position));
+    status = watch_changes(ctx, &watch);
+    store_end_watch(&watch.position);
+    return status;
+}

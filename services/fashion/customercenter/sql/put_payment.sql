@@ -1,0 +1,9 @@
+insert into dashboard_payments (order_id, payment_id, status, version, updated_at)
+values ($1, $2, $3, $4, $5)
+on conflict (order_id) do update
+   set payment_id = excluded.payment_id,
+       status = excluded.status,
+       version = excluded.version,
+       updated_at = greatest(excluded.updated_at, dashboard_payments.updated_at),
+       changed_xid = pg_current_xact_id()
+ where excluded.version > dashboard_payments.version;

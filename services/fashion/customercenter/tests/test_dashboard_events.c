@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/ctx_impl.h"
+#include "dashboard_test.h"
+
+#define MAX_EVENTS 7
+
+/* An event and when it happened. */
+struct happened {
+    apply_event *apply;
+    int64_t time_us;
+};
+
+/* Applies the events in the order of `at`, all in one transaction. */
+static const char *apply_all(const struct happened *events, const int *at, int n)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    cleanup_tx struct mesh_tx *tx = NULL;
+    static char order_id[MESH_UUID_SIZE];
+
+    mesh_uuid_v7(order_id);
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    for (int i = 0; i < n; i++) {
+        ctx->scope->event_time_us = events[at[i]].time_us;
+        CHECK_INT(events[at[i]].apply(ctx, tx, order_id), MESH_OK);
+    }
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+    return order_id;
+}
+
+/* The row without its id, packed; lives in ctx. */
+static uint8_t *packed_row(struct mesh_ctx *ctx, const char *order_id, size_t *ret_size)
+{
+    Customercenter__Dashboard *row = dashboard_of(ctx, order_id);
+    uint8_t *bytes;
+
+    if (row == NULL) {
+        fail_msg("order %s does not show", order_id);
+        return NULL;
+    }
+    row->order_id = "";
+    bytes = mesh_alloc(ctx, customercenter__dashboard__get_packed_size(row));
+    *ret_size = customercenter__dashboard__pack(row, bytes);
+    return bytes;
+}
+
+/* The next permutation in lexical order; false after the last. */
+static bool permute(int *at, int n)
+{
+    int i = n - 2;
+    int j = n - 1;
+
+    while (i >= 0 && at[i] > at[i + 1]) {
+        i--;
+    }
+    if (i < 0) {
+        return false;
+    }
+    while (at[j] < at[i]) {
+        j--;
+    }
+    for (int swap = at[i], k = 0; k < 1; k++) {
+        at[i] = at[j];
+        at[j] = swap;
+    }
+    for (int left = i + 1, right = n - 1; left < right; left++, right--) {
+        int swap = at[left];
+
+        at[left] = at[right];
+        at[right] = swap;
+    }
+    return true;
+}
+
+/* Every order of arrival gives the same row. Returns how many there were. */
+static int check_all_orders(const struct happened *events, int n)
+{
+    cleanup_ctx struct mesh_ctx *first_ctx = fixture_ctx();
+    int at[MAX_EVENTS] = {0, 1, 2, 3, 4, 5, 6};
+    size_t first_size = 0;
+    const uint8_t *first = packed_row(first_ctx, apply_all(events, at, n), &first_size);
+    int count = 1;
+
+    while (permute(at, n)) {
+        cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+        size_t size = 0;
+        const uint8_t *row = packed_row(ctx, apply_all(events, at, n), &size);
+
+        CHECK_INT(size, first_size);
+        CHECK(memcmp(row, first, size) == 0);
+        count++;
+    }
+    return count;
+}
+
+TEST(FS_N_4_all_events_of_a_cancelled_order_in_every_order_of_arrival_give_the_same_row)
+{
+    static const struct happened events[] = {
+        {order_payment_pending, 100}, {payment_completed, 110},  {order_placed, 120},
+        {delivery_started, 130},      {delivery_cancelled, 140}, {payment_cancelled, 150},
+        {order_cancelled, 160},
+    };
+
+    CHECK_INT(check_all_orders(events, 7), 5040);
+}
+
+TEST(all_events_of_a_delivered_order_in_every_order_of_arrival_give_the_same_row)
+{
+    static const struct happened events[] = {
+        {order_payment_pending, 100},
+        {payment_completed, 110},
+        {order_placed, 120},
+        {delivery_started, 130},
+    };
+
+    CHECK_INT(check_all_orders(events, 4), 24);
+}
+
+TEST(all_events_of_an_order_that_was_given_up_in_every_order_of_arrival_give_the_same_row)
+{
+    static const struct happened events[] = {
+        {order_payment_pending, 100},
+        {payment_completed, 110},
+        {order_rejected, 120},
+        {payment_cancelled, 130},
+    };
+
+    CHECK_INT(check_all_orders(events, 4), 24);
+}
+
+TEST(an_order_is_shown_from_step_to_step)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    apply(order_payment_pending, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(PAYMENT_PENDING));
+    CHECK_INT(dashboard_of(ctx, order_id)->payment_status, PAYMENT(UNSPECIFIED));
+    apply(payment_completed, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->payment_status, PAYMENT(PAID));
+    apply(order_placed, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(PLACED));
+    CHECK_TEXT(dashboard_of(ctx, order_id)->delivery_id, "");
+    apply(delivery_started, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(SHIPPED));
+    CHECK_TEXT(dashboard_of(ctx, order_id)->delivery_id, DELIVERY_ID);
+    apply(delivery_cancelled, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(CANCELLED));
+    CHECK_INT(dashboard_of(ctx, order_id)->delivery_status, DELIVERY(CANCELLED));
+    apply(payment_cancelled, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->payment_status, PAYMENT(CANCELLED));
+    apply(order_cancelled, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(CANCELLED));
+    CHECK_INT(dashboard_of(ctx, order_id)->quantity, 2);
+    CHECK_INT(dashboard_of(ctx, order_id)->total_krw, 100000);
+}
+
+TEST(events_after_a_rewind_change_nothing_not_even_for_watchers)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+    static apply_event *const events[] = {order_payment_pending, payment_completed, order_placed,
+                                          delivery_started};
+    int64_t before;
+
+    for (size_t i = 0; i < 4; i++) {
+        apply(events[i], order_id);
+    }
+    before = FIXTURE_INT64("select max(changed_xid)::text::bigint from dashboard_changes "
+                           "where order_id = $1",
+                           MESH_ARGS(mesh_uuid(order_id)));
+    for (size_t i = 0; i < 4; i++) {
+        apply(events[i], order_id);
+    }
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(SHIPPED));
+    CHECK_INT(FIXTURE_INT64("select max(changed_xid)::text::bigint from dashboard_changes "
+                            "where order_id = $1",
+                            MESH_ARGS(mesh_uuid(order_id))),
+              before);
+}
+
+TEST(a_late_pending_fills_in_the_order_and_does_not_turn_it_back)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    apply(order_rejected, order_id);
+    CHECK(dashboard_of(ctx, order_id) == NULL);
+    apply(order_payment_pending, order_id);
+    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(REJECTED));
+    CHECK_TEXT(dashboard_of(ctx, order_id)->reject_reason, "PAYMENT_WINDOW_OVER");
+    CHECK_INT(dashboard_of(ctx, order_id)->quantity, 2);
+}
+
+static Customercenter__ListDashboardsResponse list(struct mesh_ctx *ctx, int32_t page_size,
+                                                   const char *page_token, const char *customer_id)
+{
+    Customercenter__ListDashboardsRequest request = CUSTOMERCENTER__LIST_DASHBOARDS_REQUEST__INIT;
+    Customercenter__ListDashboardsResponse page = CUSTOMERCENTER__LIST_DASHBOARDS_RESPONSE__INIT;
+
+    request.page_size = page_size;
+    request.page_token = page_token;
+    request.customer_id = customer_id;
+    CHECK_INT(rpc_list_dashboards(ctx, &service, &request, &page), MESH_OK);
+    return page;
+}
+
+static void clear(void)
+{
+    CHECK_INT(FIXTURE_INT64("with gone as (delete from dashboard_orders returning 1) "
+                            "select 0::bigint",
+                            MESH_NO_ARGS),
+              0);
+}
+
+TEST(an_order_that_was_refused_at_once_never_shows)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    clear();
+    apply(order_rejected, order_id);
+    apply(payment_completed, order_id);
+    CHECK(dashboard_of(ctx, order_id) == NULL);
+    CHECK_INT(list(ctx, 0, "", "").n_dashboards, 0);
+}
+
+TEST(a_list_is_newest_first_paged_and_of_one_customer_if_wanted)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    Customercenter__ListDashboardsResponse page;
+    const char *order_ids[5];
+    const char *token = "";
+    int left = 5;
+
+    clear();
+    for (int i = 0; i < left; i++) {
+        order_ids[i] = mesh_new_id(ctx);
+        apply(order_placed, order_ids[i]);
+    }
+    do {
+        page = list(ctx, 2, token, "");
+        for (size_t i = 0; i < page.n_dashboards; i++) {
+            CHECK_TEXT(page.dashboards[i]->order_id, order_ids[--left]);
+        }
+        token = page.next_page_token;
+    } while (token[0] != '\0');
+    CHECK_INT(left, 0);
+    CHECK_INT(list(ctx, 0, "", "c1").n_dashboards, 5);
+    CHECK_INT(list(ctx, 0, "", "c2").n_dashboards, 0);
+    page = list(ctx, 4, "", "c1");
+    CHECK_INT(list(ctx, 4, page.next_page_token, "c1").n_dashboards, 1);
+}
+
+TEST_MAIN(setup, teardown)

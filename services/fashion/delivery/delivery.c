@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "delivery.h"
+
+#define US_PER_S 1000000
+
+#define NONE DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_UNSPECIFIED
+#define STARTED DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_STARTED
+#define CANCELLED DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_CANCELLED
+
+/* Every pair of event and status; what is not listed changes nothing. */
+static const struct {
+    enum delivery_event event;
+    Delivery__DeliveryStatus from;
+    Delivery__DeliveryStatus to;
+} transitions[] = {
+    {DELIVERY_ORDER_PLACED, NONE, STARTED},
+    {DELIVERY_CANCEL, STARTED, CANCELLED},
+    {DELIVERY_CANCEL_BY_ORDER, NONE, CANCELLED}, /* overtook OrderPlaced, which then finds it */
+    {DELIVERY_CANCEL_BY_ORDER, STARTED, CANCELLED},
+};
+
+Delivery__DeliveryStatus delivery_after(enum delivery_event event, Delivery__DeliveryStatus status)
+{
+    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
+        if (transitions[i].event == event && transitions[i].from == status) {
+            return transitions[i].to;
+        }
+    }
+    return NONE;
+}
+
+static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
+{
+    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
+
+    google__protobuf__timestamp__init(time);
+    time->seconds = unix_us / US_PER_S;
+    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
+    return time;
+}
+
+Delivery__Delivery *delivery_describe(struct mesh_ctx *ctx, const struct delivery *delivery)
+{
+    Delivery__Delivery *message = mesh_alloc(ctx, sizeof(*message));
+
+    delivery__delivery__init(message);
+    message->delivery_id = delivery->delivery_id;
+    message->order_id = delivery->order_id;
+    message->status = delivery->status;
+    message->product_code = delivery->product_code;
+    message->size = delivery->size;
+    message->quantity = delivery->quantity;
+    message->environment = delivery->environment;
+    message->create_time = timestamp(ctx, delivery->created_us);
+    message->update_time = timestamp(ctx, delivery->updated_us);
+    return message;
+}
+
+void delivery_describe_started(const struct delivery *delivery,
+                               Delivery__DeliveryStarted *ret_event)
+{
+    delivery__delivery_started__init(ret_event);
+    ret_event->delivery_id = delivery->delivery_id;
+    ret_event->order_id = delivery->order_id;
+    ret_event->product_code = delivery->product_code;
+    ret_event->size = delivery->size;
+    ret_event->quantity = delivery->quantity;
+    ret_event->version = delivery->version;
+}
+
+void delivery_describe_cancelled(const struct delivery *delivery,
+                                 Delivery__DeliveryCancelled *ret_event)
+{
+    delivery__delivery_cancelled__init(ret_event);
+    ret_event->delivery_id = delivery->delivery_id;
+    ret_event->order_id = delivery->order_id;
+    ret_event->product_code = delivery->product_code;
+    ret_event->size = delivery->size;
+    ret_event->quantity = delivery->quantity;
+    ret_event->version = delivery->version;
+}
+
+MESH_STATUS delivery_fail_unknown_order(struct mesh_ctx *ctx, const char *order_id)
+{
+    return mesh_fail_resource(ctx, MESH_NOT_FOUND, "order", order_id, "order %s has no delivery",
+                              order_id);
+}

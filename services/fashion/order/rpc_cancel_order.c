@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fashion/delivery/v1/delivery.mesh.h"
+#include "saga.h"
+#include "store.h"
+
+#include <string.h>
+
+#define RETRY_AFTER_MS 1000
+#define BY_CUSTOMER "CANCELLED_BY_CUSTOMER"
+
+/*
+ * A paid order ends where its goods are: delivery cancels once, and payment, stock and this order
+ * follow its event. The item lets delivery remember the cancel if OrderPlaced has not arrived
+ * there.
+ */
+static MESH_STATUS cancel_delivery(struct mesh_ctx *ctx, struct order_service *service,
+                                   const struct order *order)
+{
+    Delivery__CancelDeliveryRequest request = DELIVERY__CANCEL_DELIVERY_REQUEST__INIT;
+    Delivery__OrderedItem item = DELIVERY__ORDERED_ITEM__INIT;
+    Delivery__CancelDeliveryResponse *response;
+
+    item.product_code = order->product_code;
+    item.size = order->size;
+    item.quantity = order->quantity;
+    request.order_id = order->order_id;
+    request.item = &item;
+    if (delivery_cancel_delivery(ctx, service->delivery, &request, &response) != MESH_OK) {
+        return mesh_fail_retry(ctx, RETRY_AFTER_MS,
+                               "delivery does not answer; order %s is as it was", order->order_id);
+    }
+    return MESH_OK;
+}
+
+static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, struct order **order)
+{
+    if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_RECEIVED ||
+        (*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
+        MESH_TRY(saga_reject(ctx, service, order, BY_CUSTOMER));
+        if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED &&
+            strcmp((*order)->reject_reason, BY_CUSTOMER) == 0) {
+            return MESH_OK; /* also if another cancel was a little quicker */
+        }
+        /* Somebody moved it first: go on from what it is now. */
+    }
+    switch ((*order)->status) {
+    case ORDER__ORDER_STATUS__ORDER_STATUS_PLACED:
+    case ORDER__ORDER_STATUS__ORDER_STATUS_SHIPPED:
+        return cancel_delivery(ctx, service, *order);
+    case ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED:
+        return MESH_OK;
+    case ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED:
+        return order_fail_rejected(ctx, *order);
+    default: /* RECEIVED became PAYMENT_PENDING just now */
+        return mesh_fail_retry(ctx, RETRY_AFTER_MS, "order %s is being placed", (*order)->order_id);
+    }
+}
+
+MESH_STATUS rpc_cancel_order(struct mesh_ctx *ctx, struct order_service *service,
+                             const Order__CancelOrderRequest *request,
+                             Order__CancelOrderResponse *response)
+{
+    struct order *order;
+
+    mesh_ctx_set_correlation_id(ctx, request->order_id);
+    MESH_TRY(store_get_order(ctx, service, request->order_id, &order));
+    if (order == NULL) {
+        return order_fail_unknown(ctx, request->order_id);
+    }
+    MESH_TRY(cancel(ctx, service, &order));
+    response->order = order_describe(ctx, order);
+    return MESH_OK;
+}

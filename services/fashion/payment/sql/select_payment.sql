@@ -1,0 +1,3 @@
+select payment_id, order_id, status, amount_krw, version, created_at, updated_at
+  from payments
+ where payment_id = $1;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "payment_test.h"
+
+#include <time.h>
+
+static int64_t version_of(const char *order_id)
+{
+    return FIXTURE_INT64("select version from payments where order_id = $1",
+                         MESH_ARGS(mesh_uuid(order_id)));
+}
+
+TEST(FS_F_8_a_cancelled_delivery_cancels_the_payment_once)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+    Payment__PayResponse response;
+
+    CHECK_INT(pay(ctx, order_id, 100000, &response), MESH_OK);
+    cancel_delivery(order_id);
+    cancel_delivery(order_id);
+    CHECK_INT(status_of(order_id), CANCELLED);
+    CHECK_INT(version_of(order_id), 2);
+    CHECK_INT(fixture_events("PaymentCancelled", order_id), 1);
+}
+
+TEST(the_payment_of_a_rejected_order_is_cancelled_once)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+    Payment__PayResponse response;
+
+    CHECK_INT(pay(ctx, order_id, 100000, &response), MESH_OK);
+    reject_order(order_id, true);
+    reject_order(order_id, true);
+    CHECK_INT(status_of(order_id), CANCELLED);
+    CHECK_INT(fixture_events("PaymentCancelled", order_id), 1);
+    CHECK_INT(pay(ctx, order_id, 100000, &response), MESH_FAILED_PRECONDITION);
+    CHECK_TEXT(mesh_ctx_error_reason(ctx), "PAYMENT_CANCELLED");
+    CHECK_INT(fixture_events("PaymentCompleted", order_id), 1);
+}
+
+TEST(a_rejection_that_overtakes_pay_forbids_it_and_tells_nothing)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+    Payment__PayResponse response;
+
+    reject_order(order_id, true);
+    reject_order(order_id, true);
+    CHECK_INT(status_of(order_id), CANCELLED);
+    CHECK_INT(pay(ctx, order_id, 100000, &response), MESH_FAILED_PRECONDITION);
+    CHECK_TEXT(mesh_ctx_error_reason(ctx), "PAYMENT_CANCELLED");
+    CHECK_INT(fixture_events("PaymentCancelled", order_id), 0);
+    CHECK_INT(fixture_events("PaymentCompleted", order_id), 0);
+}
+
+TEST(an_order_that_never_asked_for_money_leaves_nothing_behind)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    reject_order(order_id, false);
+    CHECK_INT(status_of(order_id), -1);
+}
+
+TEST(every_pair_of_event_and_status_does_what_the_table_says)
+{
+    static const enum payment_event events[] = {PAYMENT_ORDER_REJECTED, PAYMENT_DELIVERY_CANCELLED};
+    static const Payment__PaymentStatus statuses[] = {
+        PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED, PAID, CANCELLED, REJECTED};
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    Payment__PayResponse response;
+
+    for (size_t i = 0; i < 8; i++) {
+        enum payment_event event = events[i / 4];
+        Payment__PaymentStatus status = statuses[i % 4];
+        Payment__PaymentStatus after = payment_after(event, status);
+        const char *order_id = mesh_new_id(ctx);
+        int64_t told;
+
+        if (status == REJECTED) {
+            CHECK_INT(pay(ctx, order_id, service.limit_krw + 1, &response),
+                      MESH_FAILED_PRECONDITION);
+        } else if (status != PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED) {
+            CHECK_INT(pay(ctx, order_id, 1, &response), MESH_OK);
+        }
+        if (status == CANCELLED) {
+            reject_order(order_id, true);
+        }
+        told = fixture_events("PaymentCancelled", order_id);
+        if (event == PAYMENT_ORDER_REJECTED) {
+            reject_order(order_id, true);
+        } else {
+            cancel_delivery(order_id);
+        }
+        CHECK_INT(status_of(order_id),
+                  after == PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED ? status : after);
+        CHECK_INT(fixture_events("PaymentCancelled", order_id) - told, status == PAID);
+    }
+}
+
+struct race {
+    const char *order_id;
+    int head_start_us; /* of Pay */
+    enum mesh_status status;
+};
+
+static void pay_or_reject(void *arg, int i)
+{
+    struct race *race = arg;
+
+    if (i == 0) {
+        cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+        Payment__PayResponse response;
+
+        race->status = pay(ctx, race->order_id, 1, &response);
+    } else {
+        if (race->head_start_us > 0) {
+            nanosleep(&(struct timespec){.tv_nsec = race->head_start_us * 1000L}, NULL);
+        }
+        reject_order(race->order_id, true);
+    }
+}
+
+TEST(a_rejection_beside_pay_never_keeps_the_money)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    int64_t n_paid = 0;
+
+    for (int round = 0; round < 200; round++) {
+        struct race race = {.order_id = mesh_new_id(ctx), .head_start_us = round % 2 * round};
+
+        fixture_parallel(2, pay_or_reject, &race);
+        CHECK(race.status == MESH_OK || race.status == MESH_FAILED_PRECONDITION);
+        CHECK_INT(status_of(race.order_id), CANCELLED);
+        CHECK_INT(fixture_events("PaymentCancelled", race.order_id),
+                  fixture_events("PaymentCompleted", race.order_id));
+        n_paid += race.status == MESH_OK;
+    }
+    print_message("%d of 200 were paid first\n", (int)n_paid);
+}
+
+TEST_MAIN(setup, teardown)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "payment.h"
+#include "test.h"
+
+#define NONE PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED
+#define PENDING PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_PENDING
+#define PAID PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_PAID
+#define CANCELLED PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_CANCELLED
+#define REJECTED PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_REJECTED
+
+TEST(every_pair_of_event_and_status_has_its_effect)
+{
+    static const struct {
+        enum payment_event event;
+        Payment__PaymentStatus status;
+        Payment__PaymentStatus after;
+    } pairs[] = {
+        {PAYMENT_ORDER_REJECTED, NONE, CANCELLED},
+        {PAYMENT_ORDER_REJECTED, PENDING, NONE},
+        {PAYMENT_ORDER_REJECTED, PAID, CANCELLED},
+        {PAYMENT_ORDER_REJECTED, CANCELLED, NONE},
+        {PAYMENT_ORDER_REJECTED, REJECTED, NONE},
+        {PAYMENT_DELIVERY_CANCELLED, NONE, CANCELLED},
+        {PAYMENT_DELIVERY_CANCELLED, PENDING, NONE},
+        {PAYMENT_DELIVERY_CANCELLED, PAID, CANCELLED},
+        {PAYMENT_DELIVERY_CANCELLED, CANCELLED, NONE},
+        {PAYMENT_DELIVERY_CANCELLED, REJECTED, NONE},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        CHECK_INT(payment_after(pairs[i].event, pairs[i].status), pairs[i].after);
+    }
+}
+
+TEST(the_limit_itself_is_paid)
+{
+    CHECK_INT(payment_decide(100, 100), PAID);
+    CHECK_INT(payment_decide(101, 100), REJECTED);
+    CHECK_INT(payment_decide(INT64_MAX, INT64_MAX), PAID);
+}
+
+static void check_answer(Payment__PaymentStatus status, int64_t amount_krw, int64_t asked_krw,
+                         enum mesh_status expected, const char *reason)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+    struct payment payment = {.order_id = "o", .status = status, .amount_krw = amount_krw};
+
+    CHECK_INT(payment_check(ctx, &payment, asked_krw), expected);
+    CHECK_TEXT(mesh_ctx_error_reason(ctx), reason);
+}
+
+TEST(every_payment_answers_a_repeat_of_pay)
+{
+    check_answer(PAID, 100, 100, MESH_OK, "");
+    check_answer(PAID, 100, 101, MESH_ALREADY_EXISTS, "PAYMENT_DIFFERS");
+    check_answer(REJECTED, 100, 100, MESH_FAILED_PRECONDITION, "PAYMENT_DECLINED");
+    check_answer(REJECTED, 100, 101, MESH_ALREADY_EXISTS, "PAYMENT_DIFFERS");
+    check_answer(CANCELLED, 100, 100, MESH_FAILED_PRECONDITION, "PAYMENT_CANCELLED");
+    check_answer(CANCELLED, 0, 100, MESH_FAILED_PRECONDITION, "PAYMENT_CANCELLED");
+}
+
+TEST_MAIN(NULL, NULL)

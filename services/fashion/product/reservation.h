@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an order took from the stock, and its rules: pure, no SQL, no network, no clock. */
+#ifndef PRODUCT_RESERVATION_H
+#define PRODUCT_RESERVATION_H
+
+#include "fashion/product/v1/product.mesh.h"
+#include "fashion/product/v1/product_events.mesh.h"
+
+/* The numbers are those of the table. */
+enum reservation_state {
+    RESERVATION_NONE,     /* no row */
+    RESERVATION_RESERVED, /* the order holds stock */
+    RESERVATION_REFUSED,  /* nothing was taken, reason tells why */
+    RESERVATION_RELEASED  /* everything was given back, or nothing may be taken any more */
+};
+
+struct reservation {
+    const char *order_id;
+    const char *product_id; /* this and the rest are not set where nothing was ever asked for */
+    const char *code;
+    const char *size;
+    int64_t quantity;
+    bool has_expected_total;
+    int64_t expected_total_krw;
+    int64_t unit_price_krw;
+    int64_t total_krw;
+    enum reservation_state state;
+    const char *reason; /* "" unless REFUSED */
+    int64_t stock;      /* what is left, where stock has just been taken */
+};
+
+enum reservation_event { RESERVATION_ORDER_REJECTED, RESERVATION_DELIVERY_CANCELLED };
+/* What an event makes of a reservation in a state: NONE means that nothing happens. */
+enum reservation_state reservation_after(enum reservation_event event,
+                                         enum reservation_state state);
+
+/*
+ * The answer to a request whose order has this reservation, the same for the first try and for
+ * every repeat: MESH_OK, MESH_FAILED_PRECONDITION with the reason of the refusal or
+ * RESERVATION_RELEASED, or MESH_ALREADY_EXISTS if something else was reserved for this order.
+ */
+MESH_STATUS reservation_check(struct mesh_ctx *ctx, const struct reservation *reservation,
+                              const Product__ReserveStockRequest *request);
+
+/* The events; strings are borrowed from reservation. */
+void reservation_describe_reserved(const struct reservation *reservation,
+                                   Product__StockReserved *ret_event);
+void reservation_describe_released(const struct reservation *reservation,
+                                   Product__StockReleased *ret_event);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes stock for an order, once. The good path is a single statement; only when it decided nothing
+ * does anybody look why.
+ */
+#include "service.h"
+#include "store.h"
+
+#define TRIES 5
+#define RETRY_AFTER_MS 100
+
+static MESH_STATUS reserve_and_tell(struct mesh_ctx *ctx, struct product_service *service,
+                                    const Product__ReserveStockRequest *request,
+                                    struct reservation **ret_reservation)
+{
+    cleanup_tx struct mesh_tx *tx = NULL;
+    Product__StockReserved event;
+    struct reservation *reservation;
+
+    MESH_TRY(mesh_tx_begin(ctx, service->db, &tx));
+    MESH_TRY(store_reserve(ctx, tx, request, &reservation));
+    if (reservation != NULL && reservation->state == RESERVATION_RESERVED) {
+        reservation_describe_reserved(reservation, &event);
+        MESH_TRY(product_emit_stock_reserved(ctx, tx, &event));
+    }
+    MESH_TRY(mesh_tx_commit(ctx, &tx));
+    *ret_reservation = reservation;
+    return MESH_OK;
+}
+
+/* *ret_reservation is NULL if this try decided nothing. */
+static MESH_STATUS reserve(struct mesh_ctx *ctx, struct product_service *service,
+                           const Product__ReserveStockRequest *request,
+                           struct reservation **ret_reservation)
+{
+    enum mesh_status status;
+
+    *ret_reservation = NULL;
+    status = service->stock_events ? reserve_and_tell(ctx, service, request, ret_reservation)
+                                   : store_reserve_now(ctx, service->db, request, ret_reservation);
+    /* A quicker try for the same order, or a deadlock with others: nothing happened. */
+    return status == MESH_ALREADY_EXISTS || status == MESH_ABORTED ? MESH_OK : status;
+}
+
+static MESH_STATUS find_or_reserve(struct mesh_ctx *ctx, struct product_service *service,
+                                   const Product__ReserveStockRequest *request,
+                                   struct reservation **ret_reservation)
+{
+    struct product *product;
+
+    for (int i = 0; i < TRIES; i++) {
+        MESH_TRY(reserve(ctx, service, request, ret_reservation));
+        if (*ret_reservation == NULL) {
+            MESH_TRY(store_get_reservation(ctx, service->db, request->order_id, ret_reservation));
+        }
+        if (*ret_reservation != NULL) {
+            return MESH_OK;
+        }
+        MESH_TRY(store_get_product_of_sku(ctx, service->db, request->sku, &product));
+        if (product == NULL) {
+            return product_fail_unknown_sku(ctx, request->sku);
+        }
+        /* The article changed between looking and taking: look again. */
+    }
+    return mesh_fail_retry(ctx, RETRY_AFTER_MS, "too many take product %s in size %s at once",
+                           request->sku->code, request->sku->size);
+}
+
+MESH_STATUS rpc_reserve_stock(struct mesh_ctx *ctx, struct product_service *service,
+                              const Product__ReserveStockRequest *request,
+                              Product__ReserveStockResponse *response)
+{
+    struct reservation *reservation = NULL;
+
+    mesh_ctx_set_correlation_id(ctx, request->order_id);
+    MESH_TRY(find_or_reserve(ctx, service, request, &reservation));
+    MESH_TRY(reservation_check(ctx, reservation, request));
+    response->product_id = reservation->product_id;
+    response->unit_price_krw = reservation->unit_price_krw;
+    response->total_krw = reservation->total_krw;
+    return MESH_OK;
+}

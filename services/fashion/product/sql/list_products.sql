@@ -1,0 +1,5 @@
+select product_id, code, size, name, unit_price_krw, stock, version, created_at, updated_at
+  from products
+ where product_id < $1
+ order by product_id desc
+ limit $2;

@@ -1,0 +1,3 @@
+update reservations
+   set state = 3, updated_at = now()
+ where order_id = $1 and state = 1;

@@ -1,0 +1,4 @@
+update products
+   set stock = stock + $2, version = version + 1, updated_at = now()
+ where product_id = $1
+returning stock;

@@ -1,0 +1,3 @@
+select product_id, code, size, name, unit_price_krw, stock, version, created_at, updated_at
+  from products
+ where code = $1 and size = $2;

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fashion store as real processes beside a Postgres and a nats-server of its own.
+
+Runs under tests/support/with-servers. CMESH_BUILD names the build folder with the services.
+"""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import psycopg
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SERVICES = ("product", "payment", "delivery", "customercenter", "order")
+PEERS = {"order": ("product", "payment", "delivery")}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def eventually(check, seconds=5.0, what=""):
+    """Calls check until it returns something true, and returns that. Fails after `seconds`."""
+    end = time.monotonic() + seconds
+    error = None
+    while True:
+        try:
+            value = check()
+            error = None
+            if value:
+                return value
+        except (AssertionError, grpc.RpcError) as e:
+            error = e
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what or check}") from error
+        time.sleep(0.02)
+
+
+class Process:
+    """One service process (a service may have several: replicas)."""
+
+    def __init__(self, cluster, service, index):
+        self.service = service
+        self.cluster = cluster
+        self.grpc_port = free_port()
+        self.http_port = free_port()
+        self.log_path = cluster.folder / f"{service}-{index}.log"
+        self.popen = None
+
+    def start(self, wait=True):
+        env = self.cluster.env(self.service)
+        env["MESH_GRPC_LISTEN"] = f"127.0.0.1:{self.grpc_port}"
+        env["MESH_HTTP_LISTEN"] = f"127.0.0.1:{self.http_port}"
+        with open(self.log_path, "ab") as log:
+            self.popen = subprocess.Popen(
+                [self.cluster.binary(self.service), "serve"], env=env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+        if wait:
+            self.wait_ready()
+
+    def http(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=2) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait_ready(self):
+        def ready():
+            if self.popen.poll() is not None:
+                raise RuntimeError(f"{self.service} ended with {self.popen.returncode}:\n" + self.tail())
+            return self.http("/readyz")[0] == 200
+
+        eventually(ready, 20, f"{self.service} ready")
+
+    def tail(self):
+        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-20:])
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def metric(self, name, **labels):
+        """The sum of all samples of that name that have these labels."""
+        total = 0.0
+        for line in self.http("/metrics")[1].splitlines():
+            if line.startswith(name) and line[len(name)] in "{ ":
+                if all(f'{k}="{v}"' in line for k, v in labels.items()):
+                    total += float(line.rsplit(" ", 1)[1])
+        return total
+
+    def stop(self, expect=0):
+        if self.popen is None:
+            return
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.send_signal(signal.SIGTERM)
+        code = self.popen.wait(30)
+        self.popen = None
+        assert code == expect, f"{self.service} ended with {code}:\n{self.tail()}"
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait(10)
+        self.popen = None
+
+    def pause(self):
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.popen.send_signal(signal.SIGCONT)
+
+
+class Cluster:
+    def __init__(self, folder, settings=None):
+        self.folder = pathlib.Path(folder)
+        self.build = pathlib.Path(os.environ["CMESH_BUILD"])
+        self.settings = settings or {}
+        self.processes = {s: [Process(self, s, 0)] for s in SERVICES}
+        admin = os.environ["TEST_DATABASE_URL"]
+        self.database_url = admin.rsplit("/", 1)[0] + "/fashion"
+        sql = subprocess.run([ROOT / "services/create_system", "fashion", *SERVICES], check=True,
+                             capture_output=True).stdout
+        subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", admin], input=sql, check=True,
+                       stdout=subprocess.DEVNULL)
+        for service in SERVICES:
+            subprocess.run([self.binary(service), "migrate"], env=self.env(service), check=True,
+                           capture_output=True)
+
+    def binary(self, service):
+        return self.build / "services" / "fashion" / service / f"fashion-{service}"
+
+    def role_url(self, service):
+        return self.database_url.replace("postgres@", f"fashion_{service}@")
+
+    def env(self, service):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MESH_", "DATABASE_"))}
+        env.update(
+            DATABASE_URL=self.role_url(service),
+            NATS_URL=os.environ["TEST_NATS_URL"],
+            MESH_LAME_DUCK_MS="0",
+            MESH_LOG_FORMAT="json",
+            MESH_LOG_LEVEL="debug",
+        )
+        for peer in PEERS.get(service, ()):
+            env[f"MESH_PEER_{peer.upper()}"] = f"127.0.0.1:{self.processes[peer][0].grpc_port}"
+        env.update({k: v for k, v in self.settings.items() if k.startswith(service.upper() + "_")})
+        if service == "delivery" and "SYSENV" in self.settings:
+            env["SYSENV"] = self.settings["SYSENV"]
+        return env
+
+    def __getitem__(self, service):
+        return self.processes[service][0]
+
+    def start(self):
+        for service in SERVICES:
+            self[service].start(wait=False)
+        for service in SERVICES:
+            self[service].wait_ready()
+
+    def add_replica(self, service):
+        process = Process(self, service, len(self.processes[service]))
+        self.processes[service].append(process)
+        process.start()
+        return process
+
+    def stop(self):
+        """Ends everything, in the order of ./run; every process must end cleanly."""
+        failures = []
+        for service in reversed(SERVICES):
+            for process in self.processes[service]:
+                try:
+                    process.stop()
+                except (AssertionError, subprocess.TimeoutExpired) as e:
+                    failures.append(e)
+                    if process.popen is not None:
+                        process.kill()
+        assert not failures, failures
+
+    def query(self, sql, *args):
+        """Looks into the database as an administrator: for what no API shows, such as grants."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            return connection.execute(sql, args).fetchall()

