@@ -6,6 +6,8 @@
  *
  *   bench-ceiling CONNECTION CLIENTS SECONDS     prints orders per second
  */
+#include "argument.h"
+
 #include <inttypes.h>
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -14,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#define MAX_CLIENTS 256
 
 static const char schema[] =
     "drop schema if exists ceiling cascade; create schema ceiling; set search_path = ceiling;"
@@ -186,14 +190,14 @@ static void *client(void *arg)
 
 int main(int argc, char **argv)
 {
-    int clients = argc == 4 ? atoi(argv[2]) : 0;
-    int seconds = argc == 4 ? atoi(argv[3]) : 0;
-    pthread_t threads[256];
-    int numbers[256];
+    int clients = argc == 4 ? argument_number(argv[2], MAX_CLIENTS) : 0;
+    int seconds = argc == 4 ? argument_number(argv[3], 3600) : 0;
+    pthread_t threads[MAX_CLIENTS];
+    int numbers[MAX_CLIENTS];
     PGconn *setup;
     PGresult *result;
 
-    if (clients < 1 || clients > 256 || seconds < 1) {
+    if (clients == 0 || seconds == 0) {
         (void)fprintf(stderr, "usage: %s CONNECTION CLIENTS SECONDS\n", argv[0]);
         return 2;
     }

@@ -7,6 +7,7 @@
  * PRODUCT and ORDER are host:port. Each client places one order after the other, on ARTICLES
  * distinct articles in turn. Prints one JSON object.
  */
+#include "argument.h"
 #include "fashion/order/v1/order.mesh.h"
 #include "fashion/product/v1/product.mesh.h"
 #include "mesh/id.h"
@@ -131,12 +132,12 @@ int main(int argc, char **argv)
     struct mesh_client *product;
     pthread_t threads[MAX_CLIENTS];
     int numbers[MAX_CLIENTS];
-    int clients = argc == 6 ? atoi(argv[3]) : 0;
-    int seconds = argc == 6 ? atoi(argv[4]) : 0;
+    int clients = argc == 6 ? argument_number(argv[3], MAX_CLIENTS) : 0;
+    int seconds = argc == 6 ? argument_number(argv[4], 3600) : 0;
     int64_t start;
 
-    articles = argc == 6 ? atoi(argv[5]) : 0;
-    if (clients < 1 || clients > MAX_CLIENTS || seconds < 1 || articles < 1) {
+    articles = argc == 6 ? argument_number(argv[5], 100000) : 0;
+    if (clients == 0 || seconds == 0 || articles == 0) {
         (void)fprintf(stderr, "usage: %s PRODUCT ORDER CLIENTS SECONDS ARTICLES\n", argv[0]);
         return 2;
     }

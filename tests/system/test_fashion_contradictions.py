@@ -25,7 +25,7 @@ def names(order_id):
     return [n for _, n, _ in stream_events(order_id)]
 
 
-def test_FS_X_1_FS_X_2_FS_X_3_no_payment_no_order_no_delivery(cluster, store):
+def test_FS_F_4_FS_X_1_FS_X_2_FS_X_3_no_payment_no_order_no_delivery(cluster, store):
     product = store.register()
     cluster["payment"].kill()
     try:

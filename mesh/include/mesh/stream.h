@@ -22,6 +22,12 @@ MESH_STATUS mesh_stream_read(struct mesh_ctx *ctx, struct mesh_stream *stream,
 MESH_STATUS mesh_stream_write(struct mesh_ctx *ctx, struct mesh_stream *stream,
                               const ProtobufCMessage *message);
 
+/*
+ * Handler's side only: sends the initial metadata now, so that the caller learns that its call was
+ * taken on; otherwise it goes with the first message. MESH_CANCELLED when the call is over.
+ */
+MESH_STATUS mesh_stream_send_initial_metadata(struct mesh_ctx *ctx, struct mesh_stream *stream);
+
 /* Caller's side only: no more messages will be written. */
 MESH_STATUS mesh_stream_close_send(struct mesh_ctx *ctx, struct mesh_stream *stream);
 /*

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGS_MAX 65535              /* the protocol counts in 16 bits */
-#define ELEMENTS_MAX (16 << 20)     /* far beyond what a statement should carry */
-#define ARRAY_HEADER 20             /* dimensions, has nulls, type, length, lower bound */
+#define ARGS_MAX 65535                /* the protocol counts in 16 bits */
+#define ELEMENTS_MAX (16 << 20)       /* far beyond what a statement should carry */
+#define ARRAY_HEADER 20               /* dimensions, has nulls, type, length, lower bound */
 #define UUID_ELEMENT (4 + UUID_BYTES) /* each element follows its size */
 #define INT64_ELEMENT (4 + 8)
 

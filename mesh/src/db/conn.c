@@ -51,7 +51,8 @@ void mesh__conn_begin(struct db_conn *conn)
 void mesh__conn_lost(struct db_conn *conn)
 {
     if (conn->error.status == MESH_OK) {
-        mesh__db_error_set(&conn->error, MESH_UNAVAILABLE, "the connection to the database was lost");
+        mesh__db_error_set(&conn->error, MESH_UNAVAILABLE,
+                           "the connection to the database was lost");
     }
     conn->error.drop = true;
 }

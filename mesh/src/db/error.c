@@ -44,8 +44,8 @@ static void count_error(const char *sqlstate)
 {
     const char *labels[] = {"sqlstate", sqlstate, NULL};
 
-    mesh_counter_add(
-        mesh_counter("mesh_db_errors_total", "Failures reported by Postgres.", labels), 1);
+    mesh_counter_add(mesh_counter("mesh_db_errors_total", "Failures reported by Postgres.", labels),
+                     1);
 }
 
 void mesh__db_error_set(struct db_error *error, enum mesh_status status, const char *format, ...)

@@ -99,7 +99,7 @@ static void digest(struct mesh_ctx *ctx, const char *prefix, const ProtobufCMess
     clear_request_id(copy);
     size = prefix_size + protobuf_c_message_get_packed_size(copy);
     bytes = mesh_alloc(ctx, size + 1);
-    memcpy(bytes, prefix, prefix_size);
+    memcpy(bytes, prefix, prefix_size); /* NOLINT(bugprone-not-null-terminated-result): bytes */
     protobuf_c_message_pack(copy, bytes + prefix_size);
     mesh__sha256(bytes, size, ret_digest);
 }
@@ -118,8 +118,8 @@ MESH_STATUS mesh_fail_reused(struct mesh_ctx *ctx, const char *request_id)
 
 /* Compares a repeat with the stored request and takes the stored answer. */
 static MESH_STATUS take_answer(struct mesh_ctx *ctx, const char *request_id,
-                               const struct mesh_rows *rows,
-                               const uint8_t wanted[MESH_DIGEST_SIZE], ProtobufCMessage *response)
+                               const struct mesh_rows *rows, const uint8_t wanted[MESH_DIGEST_SIZE],
+                               ProtobufCMessage *response)
 {
     ProtobufCMessage *stored;
     size_t size;
@@ -149,9 +149,9 @@ MESH_STATUS mesh_request_log_begin(struct mesh_ctx *ctx, struct mesh_tx *tx, con
     for (int i = 0; i < TRIES; i++) {
         struct mesh_rows *rows;
 
-        MESH_TRY(mesh_tx_query(
-            ctx, tx, &mesh__sql_insert_request,
-            MESH_ARGS(mesh_uuid(request_id), mesh_bytes(wanted, sizeof(wanted))), &rows));
+        MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_insert_request,
+                               MESH_ARGS(mesh_uuid(request_id), mesh_bytes(wanted, sizeof(wanted))),
+                               &rows));
         if (mesh_rows_count(rows) == 1) {
             *ret_seen = false;
             return MESH_OK;

@@ -32,8 +32,7 @@ static void stop(struct db_conn *conn, enum pg_wait wait)
     }
     mesh__pg->cancel(conn->pg); /* the server would go on without us */
     (void)mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
-    mesh__db_error_set(&conn->error,
-                       wait == PG_CANCELLED ? MESH_CANCELLED : MESH_DEADLINE_EXCEEDED,
+    mesh__db_error_set(&conn->error, wait == PG_CANCELLED ? MESH_CANCELLED : MESH_DEADLINE_EXCEEDED,
                        "it was not finished in time");
 }
 
@@ -99,12 +98,12 @@ static MESH_STATUS apply(struct mesh_ctx *ctx, struct db_conn *conn, const struc
                          const struct known_migration *known)
 {
     /* The names were checked when they were embedded: no quote is in any of the values. */
-    const char *script = mesh_printf(
-        ctx,
-        "%s\n;\ninsert into migration (owner, number, name, checksum, compatible_from) "
-        "values ('%s', %lld, '%s', '%s', %lld)",
-        known->text, owner->name, (long long)known->number, known->name, known->checksum,
-        (long long)known->compatible_from);
+    const char *script =
+        mesh_printf(ctx,
+                    "%s\n;\ninsert into migration (owner, number, name, checksum, compatible_from) "
+                    "values ('%s', %lld, '%s', '%s', %lld)",
+                    known->text, owner->name, (long long)known->number, known->name,
+                    known->checksum, (long long)known->compatible_from);
     enum mesh_status status = run_script(ctx, conn, known->name, script);
 
     if (status != MESH_OK) {

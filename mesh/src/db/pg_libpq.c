@@ -21,7 +21,7 @@
 
 struct pg_conn {
     PGconn *pq;
-    struct pg_cancel *cancel; /* the last request to cancel, NULL if none is under way */
+    struct pg_cancel *cancel;       /* the last request to cancel, NULL if none is under way */
     PostgresPollingStatusType step; /* of connecting */
     bool connected;
     bool script;   /* outside of pipeline mode until the answer was read */
@@ -50,8 +50,7 @@ static int slice_ms(struct pg_until until, int64_t now_ns)
 
 static bool is_cancelled(struct pg_until until)
 {
-    return until.cancelled != NULL &&
-           atomic_load_explicit(until.cancelled, memory_order_acquire);
+    return until.cancelled != NULL && atomic_load_explicit(until.cancelled, memory_order_acquire);
 }
 
 /* PG_READY: the socket can be used, or has failed, which its next use will tell. */

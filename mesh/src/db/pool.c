@@ -63,7 +63,8 @@ static void make_metrics(struct mesh_db *db)
 
     db->idle_gauge = state_gauge(db->options.metric_label, "idle");
     db->used_gauge = state_gauge(db->options.metric_label, "used");
-    db->waiting_gauge = mesh_gauge("mesh_db_waiting", "Callers that wait for a connection.", labels);
+    db->waiting_gauge =
+        mesh_gauge("mesh_db_waiting", "Callers that wait for a connection.", labels);
     db->wait_seconds = mesh_histogram("mesh_db_wait_seconds",
                                       "Time that callers waited for a connection.", labels);
     db->queries = mesh_counter("mesh_db_queries_total", "Statements sent to Postgres.", labels);

@@ -37,7 +37,7 @@ static bool describe(struct mesh_arena *arena, struct mesh_rows *rows,
                      const struct pg_result *result)
 {
     int n = mesh__pg->columns(result);
-    uint32_t *types = mesh__arena_try(arena, (size_t)n * sizeof(*types));
+    uint32_t *types = mesh__arena_try(arena, ((size_t)n + 1) * sizeof(*types));
 
     if (types == NULL) {
         return false;
@@ -58,12 +58,12 @@ static bool make_room(struct mesh_arena *arena, struct mesh_rows *rows)
     if (rows->n_rows < rows->n_max) {
         return true;
     }
-    cells = mesh__arena_try(arena, n_max * sizeof(*cells));
+    cells = mesh__arena_try(arena, n_max * sizeof(struct cell *));
     if (cells == NULL) {
         return false;
     }
     if (rows->n_rows > 0) {
-        memcpy(cells, rows->cells, rows->n_rows * sizeof(*cells));
+        memcpy(cells, rows->cells, rows->n_rows * sizeof(struct cell *));
     }
     rows->cells = cells;
     rows->n_max = n_max;
@@ -114,7 +114,7 @@ bool mesh__rows_add(struct mesh_ctx *ctx, struct mesh_rows *rows, const struct p
     struct mesh_arena *arena = ctx->scope->arena;
     int n = mesh__pg->rows(result);
 
-    if (rows->types == NULL && mesh__pg->columns(result) > 0 && !describe(arena, rows, result)) {
+    if (rows->types == NULL && !describe(arena, rows, result)) {
         return false;
     }
     for (int i = 0; i < n; i++) {

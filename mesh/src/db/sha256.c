@@ -21,8 +21,8 @@ void mesh__sha256_hex(const void *bytes, size_t size, char ret_hex[SHA256_HEX_SI
 
     mesh__sha256(bytes, size, digest);
     for (size_t i = 0; i < SHA256_BYTES; i++) {
-        ret_hex[2 * i] = digits[digest[i] >> 4];
-        ret_hex[2 * i + 1] = digits[digest[i] & 15];
+        *ret_hex++ = digits[digest[i] >> 4];
+        *ret_hex++ = digits[digest[i] & 15];
     }
-    ret_hex[2 * SHA256_BYTES] = '\0';
+    *ret_hex = '\0';
 }

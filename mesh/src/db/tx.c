@@ -135,8 +135,8 @@ static bool start(struct mesh_ctx *ctx, struct db_conn *conn)
     }
     conn->tx.started = true;
     if (conn->options->trace_application_name) {
-        const char *name = mesh_printf(ctx, "%.29s %s", conn->options->application_name,
-                                       mesh_ctx_trace_id(ctx));
+        const char *name =
+            mesh_printf(ctx, "%.29s %s", conn->options->application_name, mesh_ctx_trace_id(ctx));
 
         if (!mesh__conn_send(conn, OP_EXECUTE, &trace_sql, MESH_ARGS(mesh_text(name)), false)) {
             return false;
@@ -306,7 +306,8 @@ static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
 MESH_STATUS mesh_tx_commit(struct mesh_ctx *ctx, struct mesh_tx **tx)
 {
     struct db_conn *conn = conn_of(*tx);
-    struct pg_until until = {.deadline_ns = ctx->deadline_ns}; /* what is decided is not cancelled */
+    struct pg_until until = {.deadline_ns =
+                                 ctx->deadline_ns}; /* what is decided is not cancelled */
 
     *tx = NULL;
     if (conn->error.status == MESH_OK && mesh_ctx_remaining_ms(ctx) == 0) {

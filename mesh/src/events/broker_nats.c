@@ -3,10 +3,10 @@
 #include "core/fatal.h"
 #include "events/broker.h"
 #include "events/broker_handle.h"
+#include "events/broker_pending.h"
 
 #include <inttypes.h>
 #include <nats/nats.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #define ACK_MS 5000 /* else an acknowledgement that got lost would never be missed */
 #define PING_MS 2000
 #define HEARTBEAT_MS 3000
-#define PULL_MS (10 * HEARTBEAT_MS)
+#define PULL_MS (INT64_C(10) * HEARTBEAT_MS)
 #define PULL_MAX_BYTES (4 << 20)
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
@@ -28,11 +28,6 @@
 /* The next step of a chain that ends at its first failure. */
 #define THEN(status, call) ((status) == NATS_OK ? (call) : (status))
 
-struct pending {
-    const natsMsg *message; /* NULL: free */
-    uint64_t token;
-};
-
 struct broker_connection {
     struct broker_handle handle; /* first: its address is the connection's */
     struct broker_callbacks callbacks;
@@ -41,9 +36,7 @@ struct broker_connection {
     natsSubscription *deliveries;
     natsSubscription *pings;
     char inbox[BROKER_NAME_SIZE];
-    pthread_mutex_t lock; /* of pending */
-    struct pending pending[BROKER_WINDOW];
-    size_t next_ack; /* where the next acknowledgement is expected */
+    struct broker_pending pending;
 };
 
 static struct broker_connection *enter(void *closure)
@@ -92,33 +85,13 @@ static void on_error(natsConnection *nats, natsSubscription *sub, natsStatus sta
     (void)closure;
 }
 
-static bool take_pending(struct broker_connection *connection, const natsMsg *message,
-                         uint64_t *ret_token)
-{
-    bool found = false;
-
-    pthread_mutex_lock(&connection->lock);
-    for (size_t i = 0; i < BROKER_WINDOW && !found; i++) {
-        size_t at = (connection->next_ack + i) % BROKER_WINDOW;
-
-        if (connection->pending[at].message == message) {
-            connection->pending[at].message = NULL;
-            *ret_token = connection->pending[at].token;
-            connection->next_ack = (at + 1) % BROKER_WINDOW;
-            found = true;
-        }
-    }
-    pthread_mutex_unlock(&connection->lock);
-    return found;
-}
-
 static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *stored, jsPubAckErr *error, void *closure)
 {
     struct broker_connection *connection = enter(closure);
     uint64_t token;
 
     (void)js;
-    if (connection != NULL && take_pending(connection, message, &token)) {
+    if (connection != NULL && mesh__pending_take(&connection->pending, message, &token)) {
         struct broker_ack ack = {.stored = stored != NULL};
 
         if (stored != NULL) {
@@ -265,8 +238,8 @@ static natsStatus subscribe_deliveries(struct broker_connection *connection)
     natsStatus status = natsInbox_Create(&inbox);
 
     if (status == NATS_OK) {
-        snprintf(connection->inbox, sizeof(connection->inbox), "%s", inbox);
-        snprintf(subject, sizeof(subject), "%s.*", inbox);
+        (void)snprintf(connection->inbox, sizeof(connection->inbox), "%s", inbox);
+        (void)snprintf(subject, sizeof(subject), "%s.*", inbox);
         status = natsConnection_Subscribe(&connection->deliveries, connection->nats, subject,
                                           on_delivery, closure_of(connection));
     }
@@ -284,7 +257,7 @@ static void nats_close(struct broker_connection *connection)
     natsSubscription_Destroy(connection->pings);
     jsCtx_Destroy(connection->js);
     natsConnection_Destroy(connection->nats);
-    pthread_mutex_destroy(&connection->lock);
+    mesh__pending_done(&connection->pending);
     free(connection);
 }
 
@@ -296,7 +269,7 @@ static MESH_STATUS nats_connect(struct mesh_ctx *ctx, const struct broker_option
     natsStatus status;
 
     connection->callbacks = options->callbacks;
-    pthread_mutex_init(&connection->lock, NULL);
+    mesh__pending_init(&connection->pending);
     mesh__handle_add(&connection->handle);
     status = make_options(&nats_options, options, closure_of(connection));
     if (status == NATS_OK) {
@@ -463,7 +436,8 @@ static MESH_STATUS nats_message_identity(struct mesh_ctx *ctx, struct broker_con
     if (status != NATS_OK) {
         return failed(ctx, "reading a message", status);
     }
-    snprintf(ret_identity->id, sizeof(ret_identity->id), "%s", header(message, "Nats-Msg-Id"));
+    (void)snprintf(ret_identity->id, sizeof(ret_identity->id), "%s",
+                   header(message, "Nats-Msg-Id"));
     ret_identity->time_us = natsMsg_GetTime(message) / NS_PER_US;
     natsMsg_Destroy(message);
     return MESH_OK;
@@ -471,37 +445,18 @@ static MESH_STATUS nats_message_identity(struct mesh_ctx *ctx, struct broker_con
 
 /* ---- publishing ---- */
 
-static bool add_pending(struct broker_connection *connection, const natsMsg *message,
-                        uint64_t token)
-{
-    bool added = false;
-
-    pthread_mutex_lock(&connection->lock);
-    for (size_t i = 0; i < BROKER_WINDOW && !added; i++) {
-        struct pending *place = &connection->pending[(token + i) % BROKER_WINDOW];
-
-        if (place->message == NULL) {
-            *place = (struct pending){message, token};
-            added = true;
-        }
-    }
-    pthread_mutex_unlock(&connection->lock);
-    return added;
-}
-
 static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
                                 const struct broker_publication *publication, uint64_t token)
 {
     jsPubOptions options;
     natsMsg *message = NULL;
-    uint64_t ignored;
     natsStatus status = natsMsg_Create(&message, publication->subject, NULL, publication->data,
                                        (int)publication->size);
 
     if (status != NATS_OK) {
         return failed(ctx, "publishing", status);
     }
-    if (!add_pending(connection, message, token)) {
+    if (!mesh__pending_add(&connection->pending, message, token)) {
         natsMsg_Destroy(message);
         return mesh_fail(ctx, MESH_RESOURCE_EXHAUSTED, "broker: too many publications under way");
     }
@@ -514,7 +469,7 @@ static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *
         /* Afterwards the message is the library's; its answer may be here already. */
         status = js_PublishMsgAsync(connection->js, &message, &options);
         if (status != NATS_OK) {
-            take_pending(connection, sent, &ignored);
+            mesh__pending_take(&connection->pending, sent, &token);
         }
     }
     natsMsg_Destroy(message);
@@ -548,7 +503,7 @@ static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connec
     if (status != NATS_OK) {
         return failed(ctx, "making a consumer", status);
     }
-    snprintf(ret_consumer, BROKER_NAME_SIZE, "%s", info->Name);
+    (void)snprintf(ret_consumer, BROKER_NAME_SIZE, "%s", info->Name);
     jsConsumerInfo_Destroy(info);
     return MESH_OK;
 }
@@ -573,7 +528,7 @@ static void nats_consumer_close(struct broker_connection *connection, const char
 {
     char subject[2 * BROKER_NAME_SIZE + 64];
 
-    snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s.%s", stream, consumer);
+    (void)snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DELETE.%s.%s", stream, consumer);
     /* If it gets lost, the broker forgets the consumer a little later. */
     (void)natsConnection_PublishString(connection->nats, subject, "");
 }

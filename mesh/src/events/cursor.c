@@ -47,7 +47,7 @@ MESH_STATUS mesh__cursor_load(struct mesh_ctx *ctx, struct mesh_db *db, int part
     *ret_cursor = (struct mesh__cursor){.sequence = (uint64_t)mesh_row_int64(rows, 0, 0),
                                         .at.time_us = mesh_row_time(rows, 0, 2),
                                         .created_us = mesh_row_time(rows, 0, 3)};
-    snprintf(ret_cursor->at.id, sizeof(ret_cursor->at.id), "%s", mesh_row_text(rows, 0, 1));
+    (void)snprintf(ret_cursor->at.id, sizeof(ret_cursor->at.id), "%s", mesh_row_text(rows, 0, 1));
     return MESH_OK;
 }
 

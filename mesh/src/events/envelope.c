@@ -46,7 +46,7 @@ static attribute *add_attribute(cloud_event *event, const char *name)
 {
     attribute *added = &event->attributes[event->attributes_count++];
 
-    snprintf(added->key, sizeof(added->key), "%s", name);
+    (void)snprintf(added->key, sizeof(added->key), "%s", name);
     added->has_value = true;
     return added;
 }
@@ -89,7 +89,7 @@ static bool add_version(cloud_event *event, const struct mesh__envelope *envelop
     if (!envelope->has_version) {
         return true;
     }
-    snprintf(text, sizeof(text), "%" PRId64, envelope->version);
+    (void)snprintf(text, sizeof(text), "%" PRId64, envelope->version);
     return add_text(event, "aggregateversion", text);
 }
 

@@ -41,7 +41,7 @@ void mesh__inflow_reset(struct mesh__reader *reader, struct mesh__share *share,
                                 .next_delivery = 1,
                                 .received = share->cursor.sequence,
                                 .complete = share->cursor.sequence};
-    snprintf(in->consumer, sizeof(in->consumer), "%s", consumer);
+    (void)snprintf(in->consumer, sizeof(in->consumer), "%s", consumer);
     pthread_mutex_unlock(&reader->lock);
     free_messages(queued);
 }

@@ -195,7 +195,7 @@ static void init_share(struct mesh__reader *reader, struct mesh__share *share, c
     const char *labels[] = {"source", source, NULL, NULL, NULL};
     char number[12];
 
-    snprintf(number, sizeof(number), "%d", partition);
+    (void)snprintf(number, sizeof(number), "%d", partition);
     share->partition = partition;
     share->source = source;
     share->backoff = (struct mesh__backoff){.min_ms = 50, .max_ms = 5000};

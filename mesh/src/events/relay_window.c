@@ -35,7 +35,7 @@ bool mesh__window_add(struct mesh__window *window, int64_t id, const char *event
         struct mesh__slot *slot = slot_of(window, window->next);
 
         *slot = (struct mesh__slot){.id = id, .state = MESH__SLOT_SENT};
-        snprintf(slot->event_id, sizeof(slot->event_id), "%s", event_id);
+        (void)snprintf(slot->event_id, sizeof(slot->event_id), "%s", event_id);
         *ret_token = window->next++;
         added = true;
     }
@@ -91,7 +91,7 @@ static void break_locked(struct mesh__window *window, const char *reason)
 {
     if (!window->broken) {
         window->broken = true;
-        snprintf(window->reason, sizeof(window->reason), "%s", reason);
+        (void)snprintf(window->reason, sizeof(window->reason), "%s", reason);
     }
 }
 

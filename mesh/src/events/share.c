@@ -54,9 +54,8 @@ MESH_STATUS mesh__share_resync(struct mesh__reader *reader, struct mesh__share *
 
     MESH_TRY(mesh__cursor_load(mesh__reader_ctx(reader), reader->db, share->partition,
                                share->source, &cursor));
-    if (cursor.created_us != share->created_us && cursor.created_us != 0) {
-        mesh__share_close(reader, share);
-    } else if (cursor.sequence < share->cursor.sequence) {
+    if ((cursor.created_us != share->created_us && cursor.created_us != 0) ||
+        cursor.sequence < share->cursor.sequence) { /* it was rewound */
         mesh__share_close(reader, share);
     } else {
         mesh__inflow_drop(reader, share, cursor.sequence);

@@ -90,10 +90,7 @@ static int status_now(struct health *health)
 /* Tables of handlers are constant to their dispatchers; this one has a state. */
 static struct health *of(const void *handlers)
 {
-    struct health *health;
-
-    memcpy(&health, &handlers, sizeof(health));
-    return health;
+    return (struct health *)(uintptr_t)handlers;
 }
 
 static MESH_STATUS check(struct mesh_ctx *ctx, const void *handlers, void *service,

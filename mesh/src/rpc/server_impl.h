@@ -183,7 +183,7 @@ void mesh__health_stop(struct health *health);
 /* Takes a call of Watch over, on the queue thread. */
 void mesh__health_watch(struct server_call *call);
 
-/* Knows these types and the descriptors of health and reflection themselves. */
+/* Knows these types, the descriptors of health and reflection themselves and of error details. */
 struct reflection *mesh__reflection_new(const struct mesh_service_type *const *types,
                                         size_t n_types);
 void mesh__reflection_free(struct reflection *reflection);

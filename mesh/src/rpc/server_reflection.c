@@ -15,7 +15,7 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse Response;
 #define ASKED(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
 #define ANSWERED(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
 
-/* The descriptor set of health and reflection themselves. */
+/* The descriptor set of health, of reflection and of the details of errors. */
 __asm__(".pushsection .rodata\n"
         "mesh__rpc_files:\n"
         ".incbin \"" MESH_RPC_FILES "\"\n"

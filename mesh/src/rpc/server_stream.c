@@ -190,6 +190,19 @@ static MESH_STATUS server_write(struct mesh_ctx *ctx, struct mesh_stream *base,
     return sent ? MESH_OK : over(ctx);
 }
 
+static MESH_STATUS server_send_initial_metadata(struct mesh_ctx *ctx, struct mesh_stream *base)
+{
+    struct server_stream *stream = of(base);
+
+    if (mesh_ctx_cancelled(ctx)) {
+        return over(ctx);
+    }
+    (void)pthread_mutex_lock(&stream->mutex);
+    open_stream(ctx, stream);
+    (void)pthread_mutex_unlock(&stream->mutex);
+    return MESH_OK;
+}
+
 /* ---- the call ----------------------------------------------------------------------------- */
 
 static void stream_release(struct server_call *call)
@@ -204,9 +217,13 @@ static void stream_release(struct server_call *call)
 static struct server_stream *stream_new(struct server_call *call, struct mesh_ctx *reader)
 {
     static const struct mesh__stream_ops ops[] = {
-        [MESH_SERVER_STREAMING] = {.write = server_write},
-        [MESH_CLIENT_STREAMING] = {.read = server_read},
-        [MESH_BIDI_STREAMING] = {.read = server_read, .write = server_write},
+        [MESH_SERVER_STREAMING] = {.write = server_write,
+                                   .send_initial_metadata = server_send_initial_metadata},
+        [MESH_CLIENT_STREAMING] = {.read = server_read,
+                                   .send_initial_metadata = server_send_initial_metadata},
+        [MESH_BIDI_STREAMING] = {.read = server_read,
+                                 .write = server_write,
+                                 .send_initial_metadata = server_send_initial_metadata},
     };
     struct server_stream *stream = mesh__calloc(1, sizeof(*stream));
 

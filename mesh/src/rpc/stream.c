@@ -23,6 +23,14 @@ MESH_STATUS mesh_stream_write(struct mesh_ctx *ctx, struct mesh_stream *stream,
     return stream->ops->write(ctx, stream, message);
 }
 
+MESH_STATUS mesh_stream_send_initial_metadata(struct mesh_ctx *ctx, struct mesh_stream *stream)
+{
+    if (stream->ops->send_initial_metadata == NULL) {
+        return mesh_fail(ctx, MESH_INTERNAL, "%s", not_offered);
+    }
+    return stream->ops->send_initial_metadata(ctx, stream);
+}
+
 MESH_STATUS mesh_stream_close_send(struct mesh_ctx *ctx, struct mesh_stream *stream)
 {
     if (stream->ops->close_send == NULL) {

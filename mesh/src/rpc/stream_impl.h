@@ -11,6 +11,7 @@ struct mesh__stream_ops {
                         ProtobufCMessage **ret_message);
     MESH_STATUS (*write)(struct mesh_ctx *ctx, struct mesh_stream *stream,
                          const ProtobufCMessage *message);
+    MESH_STATUS (*send_initial_metadata)(struct mesh_ctx *ctx, struct mesh_stream *stream);
     MESH_STATUS (*close_send)(struct mesh_ctx *ctx, struct mesh_stream *stream);
     MESH_STATUS (*finish)(struct mesh_ctx *ctx, struct mesh_stream *stream);
     void (*cancel)(struct mesh_stream *stream);

@@ -3,25 +3,30 @@
 
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "core/fatal.h"
 #include "db/pool.h"
+#include "mesh/cleanup.h"
 
-#include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h> /* needs what stands above */
+/* What goes wrong here is no failure of a test but of its ground. */
+static void require(bool fine, const char *what)
+{
+    if (!fine) {
+        mesh__fatal("fixture: %s", what);
+    }
+}
 
 static const char *url_of(const char *schema)
 {
     static char url[512];
     const char *base = getenv("TEST_DATABASE_URL");
 
-    assert_non_null(base);
+    require(base != NULL, "TEST_DATABASE_URL is not set");
     (void)snprintf(url, sizeof(url), "%s?options=-csearch_path%%3D%s", base, schema);
     return url;
 }
@@ -55,13 +60,13 @@ static void run(const char *schema, const char *text)
     struct db_conn conn = {.options = &options};
 
     options.schema = NULL;
-    assert_int_equal(mesh__conn_connect(ctx, &conn), MESH_OK);
+    require(mesh__conn_connect(ctx, &conn) == MESH_OK, conn.error.detail);
     mesh__conn_begin(&conn);
-    assert_true(mesh__conn_script(&conn, "script", text));
-    assert_int_equal(mesh__conn_receive(ctx, &conn, mesh__until(ctx), NULL), PG_READY);
-    if (conn.error.status != MESH_OK) {
-        fail_msg("%s%s", conn.error.text, conn.error.detail);
-    }
+    require(mesh__conn_script(&conn, "script", text) &&
+                mesh__conn_receive(ctx, &conn, mesh__until(ctx), NULL) == PG_READY,
+            "no answer");
+    require(conn.error.status == MESH_OK,
+            conn.error.detail[0] != '\0' ? conn.error.detail : conn.error.text);
     mesh__conn_done(&conn);
 }
 
@@ -71,7 +76,7 @@ void fixture_run(const char *schema, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    assert_in_range(vsnprintf(text, sizeof(text), format, args), 0, sizeof(text) - 1);
+    require(vsnprintf(text, sizeof(text), format, args) < (int)sizeof(text), "too long");
     va_end(args);
     run(schema, text);
 }
@@ -92,12 +97,11 @@ const char *fixture_ask(const char *schema, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    assert_in_range(vsnprintf(text, sizeof(text), format, args), 0, sizeof(text) - 1);
+    require(vsnprintf(text, sizeof(text), format, args) < (int)sizeof(text), "too long");
     va_end(args);
     (void)snprintf(query, sizeof(query), "select coalesce((%s)::text, 'null')", text);
-    if (mesh_db_query(ctx, db, SQL(query), MESH_NO_ARGS, &rows) != MESH_OK) {
-        fail_msg("%s", mesh_ctx_error(ctx));
-    }
+    require(mesh_db_query(ctx, db, SQL(query), MESH_NO_ARGS, &rows) == MESH_OK,
+            mesh_ctx_error(ctx));
     (void)snprintf(answer, sizeof(answer), "%s", mesh_row_text(rows, 0, 0));
     mesh__db_free(db);
     return answer;
@@ -111,7 +115,7 @@ void fixture_wait_until(const char *schema, const char *query)
         }
         usleep(10000);
     }
-    fail_msg("never became true: %s", query);
+    require(false, query);
 }
 
 static pid_t postmaster(void)
@@ -128,7 +132,7 @@ static pid_t postmaster(void)
         if (fgets(line, sizeof(line), file) != NULL) {
             pid = strtol(line, NULL, 10);
         }
-        assert_int_equal(fclose(file), 0);
+        (void)fclose(file);
     }
     return (pid_t)pid;
 }
@@ -138,7 +142,7 @@ void fixture_stop_postgres(void)
     char command[600];
 
     (void)snprintf(command, sizeof(command), "kill -INT %d", (int)postmaster());
-    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own server */
+    require(system(command) == 0, command); /* NOLINT(cert-env33-c): our own server */
     while (postmaster() != 0) {
         usleep(5000);
     }
@@ -146,5 +150,5 @@ void fixture_stop_postgres(void)
 
 void fixture_start_postgres(void)
 {
-    assert_int_equal(system(getenv("TEST_PG_START")), 0); /* NOLINT(cert-env33-c): as above */
+    require(system(getenv("TEST_PG_START")) == 0, "start"); /* NOLINT(cert-env33-c): as above */
 }

@@ -8,8 +8,7 @@
 /* For TEST_MAIN: an empty schema of that name, remade with each call. */
 void fixture_make_schema(const char *schema);
 /* Runs statements as the superuser in that schema; any failure ends the test. */
-void fixture_run(const char *schema, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void fixture_run(const char *schema, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The first column of the first row of a query, as text. The next call overwrites it. */
 const char *fixture_ask(const char *schema, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -38,11 +38,11 @@ static bool same(const void *a, const void *b)
 TEST(the_digest_is_sha_256_of_what_is_left)
 {
     /* SHA-256 of the bytes 12 01 61: field 2, "a". */
-    static const uint8_t expected[] = {0x4e, 0xac, 0x8b, 0x0a, 0xf1, 0x3f, 0x7f, 0x59,
-                                       0xbe, 0x5b, 0x26, 0x23, 0x5a, 0x75, 0xa2, 0x96,
-                                       0x39, 0x00, 0xd6, 0xcf, 0xa0, 0x5b, 0x10, 0x9d,
-                                       0xb2, 0x51, 0x1a, 0x3a, 0x8a, 0xe7, 0x9c, 0x03};
-    Mesh__Test__Idempotency__Twin request = MESH__TEST__IDEMPOTENCY__TWIN__INIT;
+    static const uint8_t expected[] = {0x38, 0x6b, 0x1a, 0x69, 0x4c, 0x7f, 0x10, 0x92,
+                                       0x4d, 0xd7, 0x60, 0x75, 0xc8, 0x49, 0x60, 0x3e,
+                                       0xac, 0xaf, 0xb8, 0xa8, 0x8a, 0xe5, 0x9a, 0x01,
+                                       0xac, 0x7e, 0x38, 0xb7, 0xd4, 0xee, 0x51, 0xcb};
+    Try__Twin request = TRY__TWIN__INIT;
 
     request.request_id = "not counted";
     request.name = "a";
@@ -51,8 +51,8 @@ TEST(the_digest_is_sha_256_of_what_is_left)
 
 TEST(the_request_id_does_not_count_and_the_rest_does)
 {
-    Mesh__Test__Idempotency__Twin a = MESH__TEST__IDEMPOTENCY__TWIN__INIT;
-    Mesh__Test__Idempotency__Twin b = MESH__TEST__IDEMPOTENCY__TWIN__INIT;
+    Try__Twin a = TRY__TWIN__INIT;
+    Try__Twin b = TRY__TWIN__INIT;
 
     a.request_id = "1";
     b.request_id = "2";
@@ -66,31 +66,31 @@ TEST(the_request_id_does_not_count_and_the_rest_does)
 
 TEST(an_optional_request_id_does_not_count_either)
 {
-    Mesh__Test__Idempotency__Optional a = MESH__TEST__IDEMPOTENCY__OPTIONAL__INIT;
-    Mesh__Test__Idempotency__Optional b = MESH__TEST__IDEMPOTENCY__OPTIONAL__INIT;
+    Try__Optional a = TRY__OPTIONAL__INIT;
+    Try__Optional b = TRY__OPTIONAL__INIT;
 
     a.name = "x";
     b.name = "x";
     b.request_id = "2";
-    b._request_id_case = MESH__TEST__IDEMPOTENCY__OPTIONAL___REQUEST_ID_REQUEST_ID;
+    b._request_id_case = TRY__OPTIONAL___REQUEST_ID_REQUEST_ID;
     CHECK(same(&a, &b));
 }
 
 TEST(an_empty_request_has_a_digest)
 {
-    Mesh__Test__Idempotency__Request a = MESH__TEST__IDEMPOTENCY__REQUEST__INIT;
-    Mesh__Test__Idempotency__Twin b = MESH__TEST__IDEMPOTENCY__TWIN__INIT;
+    Try__Request a = TRY__REQUEST__INIT;
+    Try__Twin b = TRY__TWIN__INIT;
 
     CHECK(same(&a, &b));
 }
 
 /* What a newer client sends, as a program that knows only the older fields reads it. */
-static Mesh__Test__Idempotency__Request *sent_by_newer(const char *added)
+static Try__Request *sent_by_newer(const char *added)
 {
-    Mesh__Test__Idempotency__NewPart inner = MESH__TEST__IDEMPOTENCY__NEW_PART__INIT;
-    Mesh__Test__Idempotency__NewPart part = MESH__TEST__IDEMPOTENCY__NEW_PART__INIT;
-    Mesh__Test__Idempotency__NewPart *parts[] = {&part, &inner};
-    Mesh__Test__Idempotency__NewRequest request = MESH__TEST__IDEMPOTENCY__NEW_REQUEST__INIT;
+    Try__NewPart inner = TRY__NEW_PART__INIT;
+    Try__NewPart part = TRY__NEW_PART__INIT;
+    Try__NewPart *parts[] = {&part, &inner};
+    Try__NewRequest request = TRY__NEW_REQUEST__INIT;
     ProtobufCAllocator allocator = mesh__arena_allocator(ctx->scope->arena);
     uint8_t *bytes;
     size_t size;
@@ -106,18 +106,18 @@ static Mesh__Test__Idempotency__Request *sent_by_newer(const char *added)
     request.parts = parts;
     request.n_parts = 2;
     request.first = &part;
-    request.choice_case = MESH__TEST__IDEMPOTENCY__NEW_REQUEST__CHOICE_FIRST;
-    size = mesh__test__idempotency__new_request__get_packed_size(&request);
+    request.choice_case = TRY__NEW_REQUEST__CHOICE_FIRST;
+    size = try__new_request__get_packed_size(&request);
     bytes = mesh_alloc(ctx, size);
-    mesh__test__idempotency__new_request__pack(&request, bytes);
-    return mesh__test__idempotency__request__unpack(&allocator, size, bytes);
+    try__new_request__pack(&request, bytes);
+    return try__request__unpack(&allocator, size, bytes);
 }
 
 TEST(unknown_fields_do_not_count_at_any_depth)
 {
-    Mesh__Test__Idempotency__Request *plain = sent_by_newer("");
-    Mesh__Test__Idempotency__Request *more = sent_by_newer("more");
-    Mesh__Test__Idempotency__Request *other = sent_by_newer("more");
+    Try__Request *plain = sent_by_newer("");
+    Try__Request *more = sent_by_newer("more");
+    Try__Request *other = sent_by_newer("more");
 
     CHECK(more->base.n_unknown_fields == 1);
     CHECK(more->part->inner->base.n_unknown_fields == 1);
@@ -129,15 +129,15 @@ TEST(unknown_fields_do_not_count_at_any_depth)
 
 TEST(a_choice_counts_by_what_is_chosen)
 {
-    Mesh__Test__Idempotency__Request a = MESH__TEST__IDEMPOTENCY__REQUEST__INIT;
-    Mesh__Test__Idempotency__Request b = MESH__TEST__IDEMPOTENCY__REQUEST__INIT;
+    Try__Request a = TRY__REQUEST__INIT;
+    Try__Request b = TRY__REQUEST__INIT;
 
     a.second = "x";
-    a.choice_case = MESH__TEST__IDEMPOTENCY__REQUEST__CHOICE_SECOND;
+    a.choice_case = TRY__REQUEST__CHOICE_SECOND;
     b.second = "x";
-    b.choice_case = MESH__TEST__IDEMPOTENCY__REQUEST__CHOICE_SECOND;
+    b.choice_case = TRY__REQUEST__CHOICE_SECOND;
     CHECK(same(&a, &b));
-    b.choice_case = MESH__TEST__IDEMPOTENCY__REQUEST__CHOICE__NOT_SET;
+    b.choice_case = TRY__REQUEST__CHOICE__NOT_SET;
     CHECK(!same(&a, &b));
 }
 

@@ -28,9 +28,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-#define FIRST {"0001_create_a", "create table a (id int8);\ncreate table b (id int8);\n"}
-#define SECOND {"0002_widen_a", "alter table a add more text; -- no end of line here"}
-#define END {NULL, NULL}
+#define FIRST                                                                                      \
+    {                                                                                              \
+        "0001_create_a", "create table a (id int8);\ncreate table b (id int8);\n"                  \
+    }
+#define SECOND                                                                                     \
+    {                                                                                              \
+        "0002_widen_a", "alter table a add more text; -- no end of line here"                      \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
 
 static const struct mesh_migration one[] = {FIRST, END};
 static const struct mesh_migration two[] = {FIRST, SECOND, END};
@@ -115,7 +124,8 @@ TEST(a_changed_file_stops_both)
 TEST(a_migration_that_fails_leaves_nothing_and_is_named)
 {
     static const struct mesh_migration bad[] = {
-        FIRST, {"0002_break_all", "create table c (id int8); select 1/0; create table d (id int8)"},
+        FIRST,
+        {"0002_break_all", "create table c (id int8); select 1/0; create table d (id int8)"},
         END};
     int n = -1;
 

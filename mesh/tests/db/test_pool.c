@@ -286,9 +286,10 @@ TEST(a_wrong_schema_is_told_in_a_sentence)
     options.schema = "fashion_order";
     db = mesh__db_new(&options);
     CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
-    CHECK_TEXT(mesh_ctx_error(ctx),
-               "the database cannot be reached: the schema is \"public\" and not \"fashion_order\": "
-               "set the search_path of the role");
+    CHECK_TEXT(
+        mesh_ctx_error(ctx),
+        "the database cannot be reached: the schema is \"public\" and not \"fashion_order\": "
+        "set the search_path of the role");
     CHECK_INT(mesh_db_query(ctx, db, &my_pid, MESH_NO_ARGS, NULL), MESH_UNAVAILABLE);
     mesh__db_free(db);
 }

@@ -35,9 +35,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static Mesh__Test__Idempotency__Twin request_of(const char *id, const char *name)
+static Try__Twin request_of(const char *id, const char *name)
 {
-    Mesh__Test__Idempotency__Twin request = MESH__TEST__IDEMPOTENCY__TWIN__INIT;
+    Try__Twin request = TRY__TWIN__INIT;
 
     request.request_id = id;
     request.name = name;
@@ -45,8 +45,8 @@ static Mesh__Test__Idempotency__Twin request_of(const char *id, const char *name
 }
 
 /* A write as a service does it: answers with the name and how it was answered. */
-static enum mesh_status handle(struct mesh_ctx *own, const Mesh__Test__Idempotency__Twin *request,
-                               Mesh__Test__Idempotency__Reply *reply, bool *ret_seen)
+static enum mesh_status handle(struct mesh_ctx *own, const Try__Twin *request, Try__Reply *reply,
+                               bool *ret_seen)
 {
     cleanup_tx struct mesh_tx *tx = NULL;
 
@@ -64,11 +64,11 @@ static enum mesh_status handle(struct mesh_ctx *own, const Mesh__Test__Idempoten
 TEST(a_repeat_gets_the_stored_answer)
 {
     const char *id = mesh_new_id(ctx);
-    Mesh__Test__Idempotency__Twin request = request_of(id, "x");
+    Try__Twin request = request_of(id, "x");
     bool seen = true;
 
     for (int i = 0; i < 3; i++) {
-        Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+        Try__Reply reply = TRY__REPLY__INIT;
 
         CHECK_INT(handle(ctx, &request, &reply, &seen), MESH_OK);
         CHECK(seen == (i > 0));
@@ -80,9 +80,9 @@ TEST(a_repeat_gets_the_stored_answer)
 TEST(the_same_id_with_another_body_is_refused)
 {
     const char *id = mesh_new_id(ctx);
-    Mesh__Test__Idempotency__Twin request = request_of(id, "x");
-    Mesh__Test__Idempotency__Twin other = request_of(id, "y");
-    Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+    Try__Twin request = request_of(id, "x");
+    Try__Twin other = request_of(id, "y");
+    Try__Reply reply = TRY__REPLY__INIT;
     bool seen;
 
     CHECK_INT(handle(ctx, &request, &reply, &seen), MESH_OK);
@@ -93,9 +93,9 @@ TEST(the_same_id_with_another_body_is_refused)
 TEST(the_same_id_for_another_method_is_refused)
 {
     const char *id = mesh_new_id(ctx);
-    Mesh__Test__Idempotency__Twin request = request_of(id, "x");
-    Mesh__Test__Idempotency__Request other = MESH__TEST__IDEMPOTENCY__REQUEST__INIT;
-    Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+    Try__Twin request = request_of(id, "x");
+    Try__Request other = TRY__REQUEST__INIT;
+    Try__Reply reply = TRY__REPLY__INIT;
     cleanup_tx struct mesh_tx *tx = NULL;
     bool seen;
 
@@ -110,9 +110,9 @@ TEST(the_same_id_for_another_method_is_refused)
 TEST(a_first_try_that_failed_leaves_the_id_free)
 {
     const char *id = mesh_new_id(ctx);
-    Mesh__Test__Idempotency__Twin request = request_of(id, "x");
-    Mesh__Test__Idempotency__Twin other = request_of(id, "y");
-    Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+    Try__Twin request = request_of(id, "x");
+    Try__Twin other = request_of(id, "y");
+    Try__Reply reply = TRY__REPLY__INIT;
     bool seen;
 
     {
@@ -129,8 +129,8 @@ TEST(a_first_try_that_failed_leaves_the_id_free)
 TEST(an_answer_that_was_never_stored_is_a_bug)
 {
     const char *id = mesh_new_id(ctx);
-    Mesh__Test__Idempotency__Twin request = request_of(id, "x");
-    Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+    Try__Twin request = request_of(id, "x");
+    Try__Reply reply = TRY__REPLY__INIT;
     cleanup_tx struct mesh_tx *tx = NULL;
     bool seen;
 
@@ -154,8 +154,8 @@ static void *call(void *arg)
 {
     struct caller *caller = arg;
     struct mesh_ctx *own = fixture_ctx(20000);
-    Mesh__Test__Idempotency__Twin request = request_of(caller->id, "x");
-    Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+    Try__Twin request = request_of(caller->id, "x");
+    Try__Reply reply = TRY__REPLY__INIT;
 
     caller->status = handle(own, &request, &reply, &caller->seen);
     (void)snprintf(caller->text, sizeof(caller->text), "%s", reply.text);
@@ -167,8 +167,8 @@ TEST(a_concurrent_first_try_is_waited_for)
 {
     for (int commits = 0; commits < 2; commits++) {
         struct caller caller = {.id = mesh_new_id(ctx)};
-        Mesh__Test__Idempotency__Twin request = request_of(caller.id, "x");
-        Mesh__Test__Idempotency__Reply reply = MESH__TEST__IDEMPOTENCY__REPLY__INIT;
+        Try__Twin request = request_of(caller.id, "x");
+        Try__Reply reply = TRY__REPLY__INIT;
         bool seen;
 
         {

@@ -69,7 +69,8 @@ TEST(a_statement_without_rows_tells_how_many_it_changed)
                             MESH_NO_ARGS, &rows),
               MESH_OK);
     CHECK_INT(mesh_rows_count(rows), 3);
-    CHECK_INT(mesh_db_query(ctx, db, SQL("update t set v = 2 where id between 10 and 12 returning id"),
+    CHECK_INT(mesh_db_query(ctx, db,
+                            SQL("update t set v = 2 where id between 10 and 12 returning id"),
                             MESH_NO_ARGS, &rows),
               MESH_OK);
     CHECK_INT(mesh_rows_count(rows), 3);
@@ -120,7 +121,8 @@ TEST(a_failure_shows_at_the_next_query_and_ever_after)
     CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
     CHECK_INT(add(tx, 40), MESH_OK);
     CHECK_INT(add(tx, 40), MESH_OK);
-    CHECK_INT(mesh_tx_query(ctx, tx, &count, MESH_ARGS(mesh_int64(40)), &rows), MESH_ALREADY_EXISTS);
+    CHECK_INT(mesh_tx_query(ctx, tx, &count, MESH_ARGS(mesh_int64(40)), &rows),
+              MESH_ALREADY_EXISTS);
     CHECK(rows == NULL);
     CHECK_INT(mesh_fail(ctx, MESH_NOT_FOUND, "something else"), MESH_NOT_FOUND);
     CHECK_INT(add(tx, 41), MESH_ALREADY_EXISTS);
@@ -138,7 +140,8 @@ TEST(flush_reports_the_first_failure_before_the_commit)
     CHECK_INT(mesh__tx_flush(ctx, tx), MESH_OK); /* nothing to send */
     CHECK_INT(add(tx, 45), MESH_OK);
     CHECK_INT(mesh__tx_flush(ctx, tx), MESH_OK);
-    CHECK_INT(mesh_tx_exec(ctx, tx, &insert, MESH_ARGS(mesh_int64(46), mesh_int64(40000))), MESH_OK);
+    CHECK_INT(mesh_tx_exec(ctx, tx, &insert, MESH_ARGS(mesh_int64(46), mesh_int64(40000))),
+              MESH_OK);
     CHECK_INT(mesh__tx_flush(ctx, tx), MESH_OUT_OF_RANGE);
 }
 
@@ -259,8 +262,9 @@ TEST(a_transaction_begun_in_words_is_what_it_says)
 
     CHECK_INT(mesh__tx_begin_as(ctx, db, "begin isolation level repeatable read read only", &tx),
               MESH_OK);
-    CHECK_INT(mesh_tx_query(ctx, tx, SQL("select current_setting('transaction_isolation'), "
-                                         "current_setting('transaction_read_only')"),
+    CHECK_INT(mesh_tx_query(ctx, tx,
+                            SQL("select current_setting('transaction_isolation'), "
+                                "current_setting('transaction_read_only')"),
                             MESH_NO_ARGS, &rows),
               MESH_OK);
     CHECK_TEXT(mesh_row_text(rows, 0, 0), "repeatable read");
@@ -349,7 +353,8 @@ TEST(a_serialization_failure_is_aborted)
     CHECK_INT(mesh__tx_begin_as(ctx, db, "begin isolation level repeatable read", &tx), MESH_OK);
     CHECK_INT(mesh_tx_query(ctx, tx, &count, MESH_ARGS(mesh_int64(95)), &rows), MESH_OK);
     fixture_run(SCHEMA, "update t set v = 2 where id = 95");
-    CHECK_INT(mesh_tx_exec(ctx, tx, SQL("update t set v = 3 where id = 95"), MESH_NO_ARGS), MESH_OK);
+    CHECK_INT(mesh_tx_exec(ctx, tx, SQL("update t set v = 3 where id = 95"), MESH_NO_ARGS),
+              MESH_OK);
     CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_ABORTED);
     CHECK_TEXT(fixture_ask(SCHEMA, "select v from t where id = 95"), "2");
 }
@@ -616,8 +621,9 @@ TEST(a_statement_is_prepared_once_per_types_of_its_parameters)
                   MESH_OK);
         CHECK(mesh_row_bool(rows, 0, 0));
     }
-    CHECK_INT(mesh_db_query(ctx, one, SQL("select count(*) from pg_prepared_statements "
-                                          "where name like 's\\_pick\\_%'"),
+    CHECK_INT(mesh_db_query(ctx, one,
+                            SQL("select count(*) from pg_prepared_statements "
+                                "where name like 's\\_pick\\_%'"),
                             MESH_NO_ARGS, &rows),
               MESH_OK);
     CHECK_INT(mesh_row_int64(rows, 0, 0), 2);

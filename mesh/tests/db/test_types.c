@@ -21,9 +21,10 @@ static int set_up(void **state)
 {
     (void)state;
     fixture_make_schema(SCHEMA);
-    fixture_run(SCHEMA, "create type colour as enum ('red', 'green'); create domain label as text; "
-                        "create table t (n int8, s int2, i int4, b bool, w text, v varchar(9), "
-                        "u uuid, y bytea, at timestamptz, c colour, d label, us uuid[], ns int8[])");
+    fixture_run(SCHEMA,
+                "create type colour as enum ('red', 'green'); create domain label as text; "
+                "create table t (n int8, s int2, i int4, b bool, w text, v varchar(9), "
+                "u uuid, y bytea, at timestamptz, c colour, d label, us uuid[], ns int8[])");
     db = fixture_pool(SCHEMA, 2);
     ctx = fixture_ctx(60000);
     return 0;
@@ -88,10 +89,10 @@ TEST(values_come_back_as_they_went)
 TEST(null_comes_back_as_null)
 {
     size_t size = 99;
-    struct mesh_rows *rows = put_and_get(
-        MESH_ARGS(mesh_null(), mesh_null(), mesh_null(), mesh_null(), mesh_text(NULL), mesh_null(),
-                  mesh_uuid(NULL), mesh_null(), mesh_null(), mesh_text(NULL), mesh_null(),
-                  mesh_null(), mesh_null()));
+    struct mesh_rows *rows =
+        put_and_get(MESH_ARGS(mesh_null(), mesh_null(), mesh_null(), mesh_null(), mesh_text(NULL),
+                              mesh_null(), mesh_uuid(NULL), mesh_null(), mesh_null(),
+                              mesh_text(NULL), mesh_null(), mesh_null(), mesh_null()));
 
     for (int i = 0; i < 13; i++) {
         CHECK(mesh_row_is_null(rows, 0, i));
@@ -108,11 +109,10 @@ TEST(null_comes_back_as_null)
 TEST(empty_is_not_null)
 {
     size_t size = 99;
-    struct mesh_rows *rows = put_and_get(
-        MESH_ARGS(mesh_int64(0), mesh_int64(0), mesh_int64(0), mesh_bool(false), mesh_text(""),
-                  mesh_text(""), mesh_uuid(uuid_b), mesh_bytes(NULL, 0), mesh_time(0),
-                  mesh_text("red"), mesh_text(""), mesh_uuid_array(NULL, 0),
-                  mesh_int64_array(NULL, 0)));
+    struct mesh_rows *rows = put_and_get(MESH_ARGS(
+        mesh_int64(0), mesh_int64(0), mesh_int64(0), mesh_bool(false), mesh_text(""), mesh_text(""),
+        mesh_uuid(uuid_b), mesh_bytes(NULL, 0), mesh_time(0), mesh_text("red"), mesh_text(""),
+        mesh_uuid_array(NULL, 0), mesh_int64_array(NULL, 0)));
 
     for (int i = 0; i < 13; i++) {
         CHECK(!mesh_row_is_null(rows, 0, i));
@@ -172,9 +172,9 @@ TEST(a_large_value_goes_both_ways)
     struct mesh_rows *rows;
 
     memset(large, 'x', n);
-    CHECK_INT(mesh_db_query(ctx, db, SQL("select $1::text || 'y'"), MESH_ARGS(mesh_text(large)),
-                            &rows),
-              MESH_OK);
+    CHECK_INT(
+        mesh_db_query(ctx, db, SQL("select $1::text || 'y'"), MESH_ARGS(mesh_text(large)), &rows),
+        MESH_OK);
     CHECK_INT(strlen(mesh_row_text(rows, 0, 0)), n + 1);
 }
 
@@ -194,7 +194,8 @@ TEST(a_thousand_parameters_are_possible_and_too_many_are_refused)
     }
     CHECK_INT(mesh_db_query(ctx, db, &sum, (struct mesh_args){values, 1000}, &rows), MESH_OK);
     CHECK_INT(mesh_row_int64(rows, 0, 0), 1000);
-    CHECK_INT(mesh_db_query(ctx, db, &sum, (struct mesh_args){values, 70000}, &rows), MESH_INTERNAL);
+    CHECK_INT(mesh_db_query(ctx, db, &sum, (struct mesh_args){values, 70000}, &rows),
+              MESH_INTERNAL);
 }
 
 /* ---- misuse ends the process ---- */
@@ -237,7 +238,7 @@ TEST(reading_a_column_as_what_it_is_not_ends_the_process)
         pid_t child = fork();
 
         if (child == 0) {
-            signal(SIGABRT, SIG_DFL); /* not the test library's handler */
+            (void)signal(SIGABRT, SIG_DFL); /* not the test library's handler */
             misuse((enum misuse)what);
             _exit(0);
         }

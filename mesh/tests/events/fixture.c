@@ -51,7 +51,7 @@ static const char *env(const char *name)
     const char *value = getenv(name);
 
     if (value == NULL) {
-        fprintf(stderr, "%s is not set: run this beside with-servers\n", name);
+        (void)fprintf(stderr, "%s is not set: run this beside with-servers\n", name);
         exit(77);
     }
     return value;
@@ -101,12 +101,12 @@ void service_init(struct service *service, const char *system, const char *name)
     const char *url = env("TEST_DATABASE_URL");
     int applied = 0;
 
-    snprintf(service->system, sizeof(service->system), "%s", system);
-    snprintf(service->schema, sizeof(service->schema), "%s_%s", system, name);
+    (void)snprintf(service->system, sizeof(service->system), "%s", system);
+    (void)snprintf(service->schema, sizeof(service->schema), "%s_%s", system, name);
     make_schema(service->schema);
     /* A role finds the schema of its name. */
-    snprintf(service->url, sizeof(service->url), "postgresql://%s@%s", service->schema,
-             strchr(url, '@') + 1);
+    (void)snprintf(service->url, sizeof(service->url), "postgresql://%s@%s", service->schema,
+                   strchr(url, '@') + 1);
     service->ctx = mesh__ctx_new(name, 0, MESH_NO_DEADLINE);
     service->db = make_pool(service);
     service->silent = make_pool(service);
@@ -301,7 +301,7 @@ static void fetch(struct dump *dump, struct broker_connection *connection, const
     char consumer[BROKER_NAME_SIZE];
     char subject[64];
 
-    snprintf(subject, sizeof(subject), "%s.*.*.*", system);
+    (void)snprintf(subject, sizeof(subject), "%s.*.*.*", system);
     CHECK(nats->consumer_open(dump->ctx, connection, system, subject, 1, consumer) == MESH_OK);
     for (uint64_t tag = 0; !atomic_load(&dump->over); tag++) {
         CHECK(tag < PATIENCE_MS / 10);
@@ -321,10 +321,13 @@ static void read_row(struct mesh_ctx *ctx, const struct broker_message *message,
     CHECK(mesh__envelope_decode(ctx, message->data, message->size, &envelope) == MESH_OK);
     CHECK_TEXT(envelope.id, message->id);
     event = test__counter__v1__counted__unpack(NULL, envelope.payload_size, envelope.payload);
-    CHECK(event != NULL);
+    if (event == NULL) {
+        fail_msg("event %s does not unpack", message->id);
+        return;
+    }
     CHECK_TEXT(envelope.subject, event->key);
-    snprintf(row->id, sizeof(row->id), "%s", message->id);
-    snprintf(row->key, sizeof(row->key), "%s", event->key);
+    (void)snprintf(row->id, sizeof(row->id), "%s", message->id);
+    (void)snprintf(row->key, sizeof(row->key), "%s", event->key);
     row->version = event->version;
     row->sequence = message->sequence;
     test__counter__v1__counted__free_unpacked(event, NULL);
@@ -418,7 +421,7 @@ void delete_stream(const char *system)
     struct broker_stream stream;
     char subject[96];
 
-    snprintf(subject, sizeof(subject), "$JS.API.STREAM.DELETE.%s", system);
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.DELETE.%s", system);
     nats->ping(connection, subject);
     while (nats->stream_state(dump.ctx, connection, system, &stream) != MESH_NOT_FOUND) {
         pause_ms(1);
@@ -442,7 +445,7 @@ void purge_stream(const char *system)
     struct broker_connection *connection = dump_connect(&dump);
     char subject[96];
 
-    snprintf(subject, sizeof(subject), "$JS.API.STREAM.PURGE.%s", system);
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.PURGE.%s", system);
     nats->ping(connection, subject);
     while (stream_size(&dump, connection, system) > 0) {
         pause_ms(1);
@@ -491,11 +494,11 @@ static pid_t broker_pid(void)
     int pid = 0;
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s.pid", env("TEST_NATS_DIR"));
+    (void)snprintf(path, sizeof(path), "%s.pid", env("TEST_NATS_DIR"));
     file = fopen(path, "r");
     CHECK(file != NULL);
     CHECK_INT(fscanf(file, "%d", &pid), 1); /* NOLINT(cert-err34-c): written by the server */
-    fclose(file);
+    (void)fclose(file);
     CHECK(pid > 1);
     return pid;
 }

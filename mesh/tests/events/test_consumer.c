@@ -74,10 +74,10 @@ static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *
                                     mesh_int64(event->version))));
     MESH_TRY(misbehave(ctx, consumer, tx));
     pthread_mutex_lock(&consumer->lock);
-    snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
-             mesh_ctx_correlation_id(ctx));
-    snprintf(consumer->event_id, sizeof(consumer->event_id), "%s", mesh_ctx_event_id(ctx));
-    snprintf(consumer->trace_id, sizeof(consumer->trace_id), "%s", mesh_ctx_trace_id(ctx));
+    (void)snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
+                   mesh_ctx_correlation_id(ctx));
+    (void)snprintf(consumer->event_id, sizeof(consumer->event_id), "%s", mesh_ctx_event_id(ctx));
+    (void)snprintf(consumer->trace_id, sizeof(consumer->trace_id), "%s", mesh_ctx_trace_id(ctx));
     consumer->event_time_us = mesh_ctx_event_time_us(ctx);
     pthread_mutex_unlock(&consumer->lock);
     if (consumer->publisher != NULL) {
@@ -127,7 +127,7 @@ static void publish_keys(struct service *publisher, int n)
     for (int i = 0; i < 10; i++) {
         char key[8];
 
-        snprintf(key, sizeof(key), "k-%d", i);
+        (void)snprintf(key, sizeof(key), "k-%d", i);
         count_and_commit(publisher, key, n);
     }
 }
@@ -165,7 +165,7 @@ TEST(a_handler_sees_where_its_event_came_from)
 
     pair_init(&pair, "read2");
     ctx = service_ctx(&pair.publisher);
-    snprintf(trace_id, sizeof(trace_id), "%s", mesh_ctx_trace_id(ctx));
+    (void)snprintf(trace_id, sizeof(trace_id), "%s", mesh_ctx_trace_id(ctx));
     CHECK_TEXT(mesh_ctx_event_id(ctx), "");
     CHECK(mesh_ctx_event_time_us(ctx) == 0);
     CHECK(mesh_tx_begin(ctx, pair.publisher.db, &tx) == MESH_OK);
@@ -379,7 +379,7 @@ TEST(junk_in_the_stream_is_passed_over)
     pair_init(&pair, "read13");
     count_and_commit(&pair.publisher, "k", 1);
     wait_for_stream("read13", 1);
-    snprintf(subject, sizeof(subject), "read13.%d.counter.Counted", mesh__partition("k"));
+    (void)snprintf(subject, sizeof(subject), "read13.%d.counter.Counted", mesh__partition("k"));
     publish_raw(subject, "junk", "\xff\xff\xff", 3);
     publish_raw(subject, "", "", 0);
     count_and_commit(&pair.publisher, "k", 1);
@@ -407,7 +407,7 @@ TEST(an_event_published_twice_under_other_ids_of_the_broker_is_handled_once)
 
     pair_init(&pair, "read14");
     ctx = service_ctx(&pair.publisher);
-    snprintf(subject, sizeof(subject), "read14.%d.counter.Counted", mesh__partition("k"));
+    (void)snprintf(subject, sizeof(subject), "read14.%d.counter.Counted", mesh__partition("k"));
     CHECK(mesh__envelope_encode(ctx, &envelope, &bytes, &size) == MESH_OK);
     wait_for_stream("read14", 0);
     events = consume(&pair.consumer);
@@ -436,7 +436,7 @@ TEST(an_event_that_cannot_be_handled_holds_its_share_and_no_other)
     count_and_commit(&pair.publisher, "poison", 3);
     publish_keys(&pair.publisher, 10);
     for (int i = 0; i < 10; i++) {
-        snprintf(poisoned, sizeof(poisoned), "k-%d", i);
+        (void)snprintf(poisoned, sizeof(poisoned), "k-%d", i);
         shares[mesh__partition(poisoned)] += 10;
     }
     for (int i = 0; i < MESH_PARTITIONS; i++) {
@@ -506,7 +506,7 @@ static void on_ping(void *arg, const char *name)
 {
     struct pinged *pinged = arg;
 
-    snprintf(pinged->name, sizeof(pinged->name), "%s", name);
+    (void)snprintf(pinged->name, sizeof(pinged->name), "%s", name);
     atomic_fetch_add(&pinged->n, 1);
 }
 

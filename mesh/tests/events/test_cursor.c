@@ -107,7 +107,7 @@ TEST(keys_spread_over_all_partitions)
     for (int i = 0; i < 8000; i++) {
         char key[16];
 
-        snprintf(key, sizeof(key), "order-%d", i);
+        (void)snprintf(key, sizeof(key), "order-%d", i);
         counts[mesh__partition(key)]++;
     }
     for (int i = 0; i < MESH_PARTITIONS; i++) {

@@ -82,10 +82,10 @@ static void add(io_cloudevents_v1_CloudEvent *event, const char *key, const char
     io_cloudevents_v1_CloudEvent_AttributesEntry *entry =
         &event->attributes[event->attributes_count++];
 
-    snprintf(entry->key, sizeof(entry->key), "%s", key);
+    (void)snprintf(entry->key, sizeof(entry->key), "%s", key);
     entry->has_value = true;
     entry->value.which_attr = io_cloudevents_v1_CloudEvent_CloudEventAttributeValue_ce_string_tag;
-    snprintf(entry->value.attr.ce_string, sizeof(entry->value.attr.ce_string), "%s", text);
+    (void)snprintf(entry->value.attr.ce_string, sizeof(entry->value.attr.ce_string), "%s", text);
 }
 
 static bool write_x(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
@@ -248,7 +248,7 @@ static void check_bytes(const uint8_t *bytes, size_t size)
     status = mesh__envelope_decode(ctx, exact, size, &back);
     free(exact);
     CHECK(status == MESH_OK || status == MESH_INVALID_ARGUMENT);
-    CHECK(mesh__arena_used(ctx->scope->arena) < 64 * 1024 + 64 * size);
+    CHECK(mesh__arena_used(ctx->scope->arena) < 64 * ((size_t)1024 + size));
     if (status == MESH_OK) {
         CHECK(back.id[0] != '\0' && is_text(back.id) && is_text(back.type) &&
               is_text(back.subject) && is_text(back.traceparent) && is_text(back.correlation_id));

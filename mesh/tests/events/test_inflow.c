@@ -93,11 +93,11 @@ TEST(a_pull_is_repeated_when_it_is_over_and_there_is_room)
     begin();
     CHECK_INT(mesh__inflow_wants(&reader, &share, &tag), MESH__QUEUE);
     CHECK_INT(mesh__inflow_wants(&reader, &share, &tag), 0);
-    for (uint64_t i = 1; i <= MESH__QUEUE; i++) {
-        arrive("c", sequence++, i);
+    for (int i = 1; i <= MESH__QUEUE; i++) {
+        arrive("c", sequence++, (uint64_t)i);
     }
     CHECK_INT(mesh__inflow_wants(&reader, &share, &tag), 0); /* fulfilled, but no room */
-    mesh__inflow_drop(&reader, &share, 100 + MESH__BATCH);
+    mesh__inflow_drop(&reader, &share, UINT64_C(100) + MESH__BATCH);
     CHECK_INT(mesh__inflow_wants(&reader, &share, &tag), MESH__BATCH);
     ended.tag = tag - 1;
     mesh__inflow_note(&reader, &ended); /* of the pull before */

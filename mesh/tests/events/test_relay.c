@@ -20,8 +20,8 @@ struct writer {
     struct service *service;
     struct mesh_db *db;
     pthread_t thread;
-    unsigned seed;
     atomic_bool *stop;
+    unsigned seed;
     int commits;
 };
 
@@ -359,19 +359,21 @@ TEST(events_that_could_block_the_relay_are_refused_when_they_are_emitted)
     struct mesh_tx *tx = NULL;
     struct mesh_ctx *ctx;
     Test__Counter__V1__Counted event = TEST__COUNTER__V1__COUNTED__INIT;
+    char *note;
 
     service_init(&service, "relay10", "counter");
     ctx = service_ctx(&service);
     CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
-    event.note = mesh_alloc(ctx, MESH_ENVELOPE_MAX + 1);
-    memset(event.note, 'x', MESH_ENVELOPE_MAX);
-    event.key = mesh_strdup(ctx, "k");
+    note = mesh_alloc(ctx, MESH_ENVELOPE_MAX + 1);
+    memset(note, 'x', MESH_ENVELOPE_MAX);
+    event.note = note;
+    event.key = "k";
     CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
-    event.note[MESH_ENVELOPE_MAX - 100] = '\0'; /* fits alone, not with its envelope */
+    note[MESH_ENVELOPE_MAX - 100] = '\0'; /* fits alone, not with its envelope */
     CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
-    event.note[0] = '\0';
+    note[0] = '\0';
     CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_OK);
-    event.key[0] = '\0';
+    event.key = "";
     CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
     event.key = NULL;
     CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);

@@ -72,7 +72,7 @@ char *served_wait_log(const char *text)
 
     while ((line = find_line(text)) == NULL) {
         if (mesh__now_ns() > until_ns) {
-            served_must(false, text);
+            served_fail(text);
         }
         (void)sched_yield();
     }
@@ -308,12 +308,10 @@ int served_health(struct served *served, const char *service)
     return (int)((Grpc__Health__V1__HealthCheckResponse *)reply)->status;
 }
 
-void served_must(bool holds, const char *what)
+void served_fail(const char *what)
 {
-    if (!holds) {
-        (void)fprintf(stderr, "does not hold: %s\n", what);
-        abort();
-    }
+    (void)fprintf(stderr, "does not hold: %s\n", what);
+    abort();
 }
 
 /* ---- on the wire -------------------------------------------------------------------------- */

@@ -71,8 +71,8 @@ enum mesh_status served_send(const struct served *served, const char *path, int6
                              const void *bytes, size_t size, Check__V1__Words **ret_reply);
 
 /* Ends the program if something does not hold that every test relies on. */
-#define MUST(condition) served_must(condition, #condition)
-void served_must(bool holds, const char *what);
+#define MUST(condition) ((condition) ? (void)0 : served_fail(#condition))
+_Noreturn void served_fail(const char *what);
 
 /* The value of a metric's line that begins with this text, such as "x_total{code=\"OK\"}"; 0 if it
  * is not there. */

@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <sched.h>
+#include <time.h>
 
 static struct served served;
 static atomic_int inner_status; /* of the call that the script has made; -1 before */
@@ -62,6 +63,21 @@ static bool became(atomic_int *value, int expected)
     return *value == expected;
 }
 
+/* Waits until so many more handlers have begun. */
+static bool entered(int n)
+{
+    struct timespec limit;
+
+    if (clock_gettime(CLOCK_REALTIME, &limit) != 0) {
+        return false;
+    }
+    limit.tv_sec += 10;
+    while (n > 0 && sem_timedwait(&served.entered, &limit) == 0) {
+        n--;
+    }
+    return n == 0;
+}
+
 /* ---- scripts ------------------------------------------------------------------------------ */
 
 static MESH_STATUS call_wait(struct mesh_ctx *ctx, struct served *own,
@@ -110,10 +126,8 @@ static MESH_STATUS leave_all_behind(struct mesh_ctx *ctx, struct served *own,
     MESH_TRY(mesh_client_open(ctx, own->client, served_method("Chat"), NULL, &left));
     (void)start(ctx, "Wait");
     (void)start(ctx, "Wait");
-    for (int i = 0; i < 4; i++) { /* this handler, too */
-        (void)sem_wait(&own->entered);
-    }
-    return MESH_OK;
+    /* This handler, too. */
+    return entered(4) ? MESH_OK : mesh_fail(ctx, MESH_ABORTED, "they have not begun");
 }
 
 static MESH_STATUS talk(struct mesh_ctx *ctx, struct served *own, const Check__V1__Words *request,
@@ -165,8 +179,7 @@ TEST(a_cancelled_handler_cancels_the_call_it_makes)
     begin(call_wait);
     caller = mesh_ctx_fork(served.ctx);
     (void)start(caller, "Fail");
-    (void)sem_wait(&served.entered);
-    (void)sem_wait(&served.entered); /* Wait has begun, too */
+    CHECK(entered(2)); /* Wait has begun, too */
     mesh__ctx_free(caller);
     CHECK(became(&inner_status, MESH_CANCELLED));
     CHECK(became(&served.outcome, MESH_CANCELLED));
@@ -193,7 +206,7 @@ TEST(a_closing_context_outlives_the_caller)
     begin(call_at_the_end);
     caller = mesh_ctx_fork(served.ctx);
     (void)start(caller, "Fail");
-    (void)sem_wait(&served.entered);
+    CHECK(entered(1));
     mesh__ctx_free(caller);
     CHECK(became(&inner_status, MESH_OK));
     finish();

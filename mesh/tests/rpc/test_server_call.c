@@ -67,6 +67,7 @@ TEST(a_failure_arrives_with_text_and_details)
     CHECK(served_call(&served, "Fail", "it", NULL) == MESH_FAILED_PRECONDITION);
     CHECK_TEXT(mesh_ctx_error(served.ctx), "it comes too late");
     CHECK_TEXT(mesh_ctx_error_reason(served.ctx), "TOO_LATE");
+    CHECK(mesh_ctx_reply_metadata(served.ctx, "grpc-status-details-bin", NULL) != NULL);
     CHECK_TEXT(mesh_ctx_reply_metadata(served.ctx, "mesh-status", NULL), "1");
 }
 

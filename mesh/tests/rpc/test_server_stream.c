@@ -109,7 +109,8 @@ TEST(a_server_stream_sends_its_messages_and_its_status)
     stream = open_stream("Count", "tick");
     for (int i = 1; i <= 5; i++) {
         CHECK(read_words(served.ctx, stream, &words) == MESH_OK);
-        CHECK(words != NULL && words->number == i);
+        MUST(words != NULL);
+        CHECK(words->number == i);
         CHECK_TEXT(words->text, "tick");
     }
     CHECK(read_words(served.ctx, stream, &words) == MESH_OK && words == NULL);

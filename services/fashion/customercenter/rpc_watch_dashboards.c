@@ -109,7 +109,11 @@ MESH_STATUS rpc_watch_dashboards(struct mesh_ctx *ctx, struct customercenter_ser
     enum mesh_status status;
 
     MESH_TRY(store_begin_watch(ctx, service->db, &watch.position));
-    status = watch_changes(ctx, &watch);
+    /* From here on no change is missed: the caller may rely on it. */
+    status = mesh_stream_send_initial_metadata(ctx, stream);
+    if (status == MESH_OK) {
+        status = watch_changes(ctx, &watch);
+    }
     store_end_watch(&watch.position);
     return status;
 }

@@ -3,7 +3,6 @@
 
 #include "core/clock.h"
 #include "core/ctx_impl.h"
-#include "db/db_impl.h"
 #include "mesh/log.h"
 
 #include <pthread.h>
@@ -29,7 +28,12 @@ struct mesh_db *fixture_db(void)
 
 struct mesh_ctx *fixture_ctx(void)
 {
-    return mesh__ctx_new("test", 0, mesh__in_ms(TIMEOUT_MS));
+    return fixture_hurried_ctx(TIMEOUT_MS);
+}
+
+struct mesh_ctx *fixture_hurried_ctx(int64_t timeout_ms)
+{
+    return mesh__ctx_new("test", 0, mesh__in_ms(timeout_ms));
 }
 
 struct mesh_ctx *fixture_event_ctx(int64_t event_time_us)
@@ -107,6 +111,16 @@ void fixture_stop(void)
 {
     mesh__db_free(db);
     db = NULL;
+}
+
+struct mesh_db *fixture_dead_db(void)
+{
+    return mesh__db_new(&(struct mesh_db_options){.url = "postgresql://nobody@127.0.0.1:1/none",
+                                                  .schema = "fixture",
+                                                  .application_name = "fixture",
+                                                  .size = 1,
+                                                  .named = true,
+                                                  .metric_label = "dead"});
 }
 
 int64_t fixture_int64(const struct mesh_sql *sql, struct mesh_args args)

@@ -4,6 +4,7 @@
 #ifndef FASHION_TESTING_FIXTURE_H
 #define FASHION_TESTING_FIXTURE_H
 
+#include "db/db_impl.h"
 #include "mesh/db.h"
 #include "mesh/id.h"
 #include "mesh/service.h"
@@ -46,5 +47,10 @@ void fixture_parallel(int n, void (*run)(void *arg, int i), void *arg);
         CHECK_INT(mesh_tx_commit(handle_ctx_, &handle_tx_), MESH_OK);                              \
     } while (0)
 struct mesh_db *fixture_db(void);
+
+/* A database that nobody answers for, as while Postgres is away; freed by mesh__db_free(). */
+struct mesh_db *fixture_dead_db(void);
+/* A context with so much time left; declare it cleanup_ctx. */
+struct mesh_ctx *fixture_hurried_ctx(int64_t timeout_ms);
 
 #endif

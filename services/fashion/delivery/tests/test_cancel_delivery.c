@@ -100,6 +100,20 @@ TEST(every_pair_of_event_or_command_and_status_does_what_the_table_says)
     }
 }
 
+TEST(without_its_database_it_answers_try_again)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_hurried_ctx(1000);
+    struct mesh_db *dead = fixture_dead_db();
+    enum mesh_status status;
+    Delivery__CancelDeliveryResponse response;
+
+    service.db = dead;
+    status = cancel(ctx, mesh_new_id(ctx), true, &response);
+    service.db = fixture_db();
+    mesh__db_free(dead);
+    CHECK(status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED);
+}
+
 static void place_or_cancel(void *arg, int i)
 {
     const char *order_id = arg;

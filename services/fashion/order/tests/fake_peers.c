@@ -149,15 +149,25 @@ static enum mesh_status receive(struct mesh_ctx *ctx, enum fake_rpc rpc, struct 
 
 static MESH_STATUS fail(struct mesh_ctx *ctx, enum mesh_status status, const char *reason)
 {
-    return reason == NULL ? mesh_fail(ctx, status, "the peer says so")
-                          : mesh_fail_reason(ctx, status, reason, "the peer says so");
+    if (reason == NULL) {
+        return mesh_fail(ctx, status, "the peer says so");
+    }
+    return mesh_fail_reason(ctx, status, reason, "the peer says so");
 }
 
-static struct fake_asked asked_for(const char *order_id)
+static void copy(char *to, size_t size, const char *from)
 {
-    struct fake_asked asked = {.n = 0};
+    (void)snprintf(to, size, "%s", from);
+}
 
-    (void)snprintf(asked.order_id, sizeof(asked.order_id), "%s", order_id);
+static struct fake_asked asked_for(const char *order_id, const char *product_code, const char *size,
+                                   int64_t quantity)
+{
+    struct fake_asked asked = {.quantity = quantity};
+
+    copy(asked.order_id, sizeof(asked.order_id), order_id);
+    copy(asked.product_code, sizeof(asked.product_code), product_code);
+    copy(asked.size, sizeof(asked.size), size);
     return asked;
 }
 
@@ -166,13 +176,11 @@ MESH_STATUS product_reserve_stock(struct mesh_ctx *ctx,
                                   const Product__ReserveStockRequest *request,
                                   Product__ReserveStockResponse **ret_response)
 {
-    struct fake_asked asked = asked_for(request->order_id);
+    struct fake_asked asked =
+        asked_for(request->order_id, request->sku->code, request->sku->size, request->quantity);
     enum mesh_status status;
     const char *reason;
 
-    (void)snprintf(asked.product_code, sizeof(asked.product_code), "%s", request->sku->code);
-    (void)snprintf(asked.size, sizeof(asked.size), "%s", request->sku->size);
-    asked.quantity = request->quantity;
     asked.has_expected_total = product__reserve_stock_request_has_expected_total_krw(request);
     asked.expected_total_krw = request->expected_total_krw;
     status = receive(ctx, FAKE_RESERVE, asked, &reason);
@@ -191,7 +199,7 @@ struct mesh_call *payment_pay_start(struct mesh_ctx *ctx,
                                     const Payment__PayRequest *request)
 {
     struct mesh_call *call = mesh_alloc(ctx, sizeof(*call));
-    struct fake_asked asked = asked_for(request->order_id);
+    struct fake_asked asked = asked_for(request->order_id, "", "", 0);
 
     asked.amount_krw = request->amount_krw;
     call->order_id = mesh_strdup(ctx, request->order_id);
@@ -234,15 +242,11 @@ MESH_STATUS delivery_cancel_delivery(struct mesh_ctx *ctx,
                                      const Delivery__CancelDeliveryRequest *request,
                                      Delivery__CancelDeliveryResponse **ret_response)
 {
-    struct fake_asked asked = asked_for(request->order_id);
-    enum mesh_status status;
+    struct fake_asked asked = asked_for(request->order_id, request->item->product_code,
+                                        request->item->size, request->item->quantity);
     const char *reason;
+    enum mesh_status status = receive(ctx, FAKE_CANCEL, asked, &reason);
 
-    (void)snprintf(asked.product_code, sizeof(asked.product_code), "%s",
-                   request->item->product_code);
-    (void)snprintf(asked.size, sizeof(asked.size), "%s", request->item->size);
-    asked.quantity = request->item->quantity;
-    status = receive(ctx, FAKE_CANCEL, asked, &reason);
     if (status != MESH_OK) {
         return fail(ctx, status, reason);
     }

@@ -11,8 +11,6 @@
 #include "store.h"
 #include "test.h"
 
-#include <pthread.h>
-
 #define STATUS(name) ORDER__ORDER_STATUS__ORDER_STATUS_##name
 #define N_STATUSES 6 /* RECEIVED is 1, REJECTED is 6 */
 

@@ -95,6 +95,20 @@ TEST(PX_3_repeats_at_the_same_time_pay_once)
     }
 }
 
+TEST(without_its_database_it_answers_try_again)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_hurried_ctx(1000);
+    struct mesh_db *dead = fixture_dead_db();
+    enum mesh_status status;
+    Payment__PayResponse response;
+
+    service.db = dead;
+    status = pay(ctx, mesh_new_id(ctx), 1, &response);
+    service.db = fixture_db();
+    mesh__db_free(dead);
+    CHECK(status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED);
+}
+
 static enum mesh_status get(struct mesh_ctx *ctx, bool by_order, const char *id,
                             Payment__GetPaymentResponse *ret_response)
 {

@@ -61,4 +61,24 @@ TEST(every_payment_answers_a_repeat_of_pay)
     check_answer(CANCELLED, 0, 100, MESH_FAILED_PRECONDITION, "PAYMENT_CANCELLED");
 }
 
+TEST(FS_X_17_the_events_tell_the_amount)
+{
+    struct payment payment = {
+        .payment_id = "p", .order_id = "o", .status = PAID, .amount_krw = 100000, .version = 1};
+    Payment__PaymentCompleted completed;
+    Payment__PaymentCancelled cancelled;
+
+    payment_describe_completed(&payment, &completed);
+    CHECK_TEXT(completed.payment_id, "p");
+    CHECK_TEXT(completed.order_id, "o");
+    CHECK_INT(completed.amount_krw, 100000);
+    CHECK_INT(completed.version, 1);
+    payment.version = 2;
+    payment_describe_cancelled(&payment, &cancelled);
+    CHECK_TEXT(cancelled.payment_id, "p");
+    CHECK_TEXT(cancelled.order_id, "o");
+    CHECK_INT(cancelled.amount_krw, 100000);
+    CHECK_INT(cancelled.version, 2);
+}
+
 TEST_MAIN(NULL, NULL)

@@ -181,6 +181,45 @@ TEST(repeats_at_the_same_time_for_the_last_piece_all_get_it)
     }
 }
 
+TEST(without_its_database_it_answers_try_again)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_hurried_ctx(1000);
+    struct mesh_db *dead = fixture_dead_db();
+    enum mesh_status status;
+
+    service.db = dead;
+    status = reserve(ctx, mesh_new_id(ctx), "7000", 1);
+    service.db = fixture_db();
+    mesh__db_free(dead);
+    CHECK(status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED);
+}
+
+/* While another transaction holds the article. */
+static void reserve_in_a_hurry(struct mesh_ctx *ctx, const char *order_id)
+{
+    cleanup_ctx struct mesh_ctx *hurried = fixture_hurried_ctx(200);
+    cleanup_tx struct mesh_tx *tx = NULL;
+    static const struct mesh_sql hold = {
+        "hold", "update products set name = name where code = '7010' returning product_id"};
+    struct mesh_rows *rows;
+
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &hold, MESH_NO_ARGS, &rows), MESH_OK);
+    CHECK_INT(reserve(hurried, order_id, "7010", 2), MESH_DEADLINE_EXCEEDED);
+}
+
+TEST(a_try_whose_time_is_over_takes_nothing_and_may_be_repeated)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    given_product(ctx, "7010", 5);
+    reserve_in_a_hurry(ctx, order_id);
+    CHECK_INT(stock_of("7010"), 5);
+    CHECK_INT(reserve(ctx, order_id, "7010", 2), MESH_OK);
+    CHECK_INT(stock_of("7010"), 3);
+}
+
 TEST(stock_events_are_told_once_if_wanted)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
