@@ -198,9 +198,10 @@ static MESH_STATUS timeout_on_sleeping_server(struct mesh_ctx *ctx, struct mesh_
 static MESH_STATUS unary_status(struct mesh_ctx *ctx, struct mesh_client *client, const char *text)
 {
     Grpc__Testing__SimpleRequest request = GRPC__TESTING__SIMPLE_REQUEST__INIT;
-    Grpc__Testing__EchoStatus asked = GRPC__TESTING__ECHO_STATUS__INIT;
+    Grpc__Testing__EchoStatus asked;
     Grpc__Testing__SimpleResponse *response;
 
+    grpc__testing__echo_status__init(&asked);
     asked.code = MESH_UNKNOWN;
     asked.message = mesh_strdup(ctx, text);
     request.response_status = &asked;
@@ -213,10 +214,11 @@ static MESH_STATUS status_code_and_message(struct mesh_ctx *ctx, struct mesh_cli
 {
     static const char text[] = "test status message";
     output_request request = GRPC__TESTING__STREAMING_OUTPUT_CALL_REQUEST__INIT;
-    Grpc__Testing__EchoStatus asked = GRPC__TESTING__ECHO_STATUS__INIT;
+    Grpc__Testing__EchoStatus asked;
     struct mesh_stream *stream;
 
     MESH_TRY(unary_status(ctx, client, text));
+    grpc__testing__echo_status__init(&asked);
     asked.code = MESH_UNKNOWN;
     asked.message = mesh_strdup(ctx, text);
     request.response_status = &asked;

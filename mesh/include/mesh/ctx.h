@@ -86,8 +86,8 @@ struct mesh_ctx *mesh_ctx_closing(struct mesh_ctx *ctx);
 struct mesh_ctx *mesh_ctx_fork(struct mesh_ctx *ctx);
 
 /*
- * A context of no call, for programs that only make calls: with a trace of its own and timeout_ms from
- * now. Freed by cleanup_ctx.
+ * A context of no call, for programs that only make calls: with a trace of its own and timeout_ms
+ * from now. Freed by cleanup_ctx.
  */
 struct mesh_ctx *mesh_ctx_background(int64_t timeout_ms);
 

@@ -62,19 +62,26 @@ struct mesh_args {
 #define MESH_NO_ARGS ((struct mesh_args){0, 0})
 
 /*
- * Failures of every call below, besides their texts in ctx:
- *   MESH_ALREADY_EXISTS     unique violation (mesh_ctx_constraint tells which)
- *   MESH_ABORTED            serialization failure, deadlock, lock timeout: nothing happened
- *   MESH_DEADLINE_EXCEEDED  the deadline passed; the statement was cancelled, nothing happened
- *   MESH_UNAVAILABLE        no connection, connection lost, server stopping, disk or memory full:
- * nothing happened; carries a RetryInfo MESH_UNKNOWN            the connection was lost while
- * COMMIT was on its way: perhaps it happened MESH_OUT_OF_RANGE       a number beyond its column's
- * type MESH_INTERNAL           any other error of SQL: a bug
+ * Failures of every call below, besides their texts in ctx. Unless it says otherwise, nothing
+ * happened.
+ * - MESH_ALREADY_EXISTS: unique violation (mesh_ctx_constraint tells which).
+ * - MESH_ABORTED: serialization failure, deadlock, lock timeout.
+ * - MESH_DEADLINE_EXCEEDED: the deadline passed, also while waiting for a connection; a statement
+ *   that ran was cancelled.
+ * - MESH_CANCELLED: the call was cancelled; a statement that ran was cancelled too.
+ * - MESH_UNAVAILABLE: no connection, connection lost, server stopping, disk or memory full, tables
+ *   changed under a prepared statement; carries a RetryInfo.
+ * - MESH_UNKNOWN: the connection was lost while COMMIT was on its way: perhaps it happened.
+ * - MESH_OUT_OF_RANGE: a number or a time beyond its column's type.
+ * - MESH_RESOURCE_EXHAUSTED: the rows are more than ctx may hold. A lone statement of
+ *   mesh_db_query() that also writes may have written.
+ * - MESH_INTERNAL: any other error of SQL: a bug.
  */
 
 /*
  * Takes a connection from the pool (waiting at most until ctx's deadline) for one READ COMMITTED
- * transaction. The first statement opens it; nothing is sent before.
+ * transaction. The first statement opens it; nothing is sent before. SQL that asks for a
+ * transaction block (savepoint, lock table, set local, declare) has no place in it.
  */
 MESH_STATUS mesh_tx_begin(struct mesh_ctx *ctx, struct mesh_db *db, struct mesh_tx **ret_tx);
 /*
@@ -87,11 +94,17 @@ MESH_STATUS mesh_tx_exec(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct 
 MESH_STATUS mesh_tx_query(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct mesh_sql *sql,
                           struct mesh_args args, struct mesh_rows **ret_rows);
 /*
- * Sends what is queued, commits and gives the connection back; tx is over, whatever the result.
- * Pass the address of the cleanup_tx variable's value: it is set to NULL by mesh_tx_commit(ctx,
- * &tx).
+ * Sends what is queued, commits and gives the connection back: mesh_tx_commit(ctx, &tx). tx is over
+ * and set to NULL, whatever the result.
  */
 MESH_STATUS mesh_tx_commit(struct mesh_ctx *ctx, struct mesh_tx **tx);
+
+/*
+ * Calls hook(arg) on this thread as soon as tx has committed, or may have (MESH_UNKNOWN); never
+ * after a rollback. The same pair again is one call. At most MESH_TX_HOOKS of them; more is a bug.
+ */
+#define MESH_TX_HOOKS 8
+void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg);
 
 /* One statement that is its own transaction: a single round trip. ret_rows may be NULL. */
 MESH_STATUS mesh_db_query(struct mesh_ctx *ctx, struct mesh_db *db, const struct mesh_sql *sql,

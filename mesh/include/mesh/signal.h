@@ -6,6 +6,7 @@
 #include "mesh/ctx.h"
 
 struct mesh_app;
+struct mesh_tx;
 /* A named, lossy signal: waking is quick when it works, and every waiter also looks by itself now
  * and then. */
 struct mesh_signal;
@@ -15,6 +16,8 @@ struct mesh_signal *mesh_app_signal(struct mesh_app *app, const char *name);
 /* Wakes all waiters in this process, and, at most every 5 ms, those of the other replicas through
  * the broker. */
 void mesh_signal_raise(struct mesh_signal *signal);
+/* Raises it as soon as tx has committed; not at all if it is rolled back. */
+void mesh_signal_raise_after_commit(struct mesh_signal *signal, struct mesh_tx *tx);
 /*
  * Waits until the signal was raised after *seen (updated; start with 0), max_wait_ms have passed,
  * or the call is cancelled or past its deadline: MESH_OK in the first two cases.

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/fatal.h"
 #include "events/wait.h"
+#include "mesh/db.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,16 @@ void mesh_signal_raise(struct mesh_signal *signal)
         pthread_cond_signal(&signals->changed);
     }
     pthread_mutex_unlock(&signals->mutex);
+}
+
+static void raise_hook(void *signal)
+{
+    mesh_signal_raise(signal);
+}
+
+void mesh_signal_raise_after_commit(struct mesh_signal *signal, struct mesh_tx *tx)
+{
+    mesh_tx_after_commit(tx, raise_hook, signal);
 }
 
 void mesh__signals_received(struct mesh__signals *signals, const char *name)

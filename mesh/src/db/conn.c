@@ -97,7 +97,7 @@ bool mesh__conn_send(struct db_conn *conn, enum op_kind kind, const struct mesh_
                      struct mesh_args args, bool wanted)
 {
     const struct pg_params *params = &conn->args.params;
-    struct op op = {.kind = kind, .name = sql->name, .wanted = wanted};
+    struct op op = {.kind = kind, .name = sql->name, .wanted = wanted, .has_values = args.n > 0};
     const char *problem;
 
     if (mesh__args_encode(&conn->args, args, &problem) != MESH_OK) {
@@ -188,7 +188,8 @@ static void on_error(struct db_conn *conn, const struct op *op, const struct pg_
 
     mesh__pg->error(result, &pg);
     if (conn->error.status == MESH_OK) {
-        mesh__db_error_sql(&conn->error, op->name, &pg, op->was_ready);
+        mesh__db_error_sql(&conn->error,
+                           (struct db_error_source){op->name, op->was_ready, op->has_values}, &pg);
         conn->in_doubt = pg.fatal && (op->kind == OP_SYNC || op->kind == OP_COMMIT);
     }
     conn->error.drop = conn->error.drop || pg.fatal;

@@ -21,13 +21,20 @@ struct op {
     struct statement *statement; /* NULL: not prepared by name */
     bool wanted;                 /* its rows are */
     bool was_ready;              /* prepared by an earlier transaction */
+    bool has_values;
+};
+
+struct tx_hook {
+    void (*call)(void *arg);
+    void *arg;
 };
 
 struct mesh_tx {
-    struct mesh_sql begin; /* text NULL: the implicit transaction of the pipeline */
-    bool started;          /* something was queued */
-    bool over;             /* rolled back already */
-    bool marked;
+    struct mesh_sql begin;               /* text NULL: the implicit transaction of the pipeline */
+    bool started;                        /* something was queued */
+    bool over;                           /* rolled back already */
+    struct tx_hook hooks[MESH_TX_HOOKS]; /* after the commit */
+    size_t n_hooks;
 };
 
 struct db_conn {

@@ -58,14 +58,23 @@ void mesh__db_error_set(struct db_error *error, enum mesh_status status, const c
     va_end(args);
 }
 
-void mesh__db_error_sql(struct db_error *error, const char *statement, const struct pg_error *pg,
-                        bool stale_plan)
+/* Messages about data (class 22) quote the data. */
+static void describe(struct db_error *error, struct db_error_source source,
+                     const struct pg_error *pg)
+{
+    bool quotes = source.has_values && strncmp(pg->sqlstate, "22", 2) == 0;
+
+    (void)snprintf(error->detail, sizeof(error->detail), "%s: %s (SQLSTATE %s)", source.statement,
+                   quotes ? "a value is not valid" : pg->message, pg->sqlstate);
+}
+
+void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
+                        const struct pg_error *pg)
 {
     *error = (struct db_error){.status = MESH_INTERNAL, .drop = pg->fatal};
     copy(error->sqlstate, sizeof(error->sqlstate), pg->sqlstate);
     copy(error->constraint, sizeof(error->constraint), pg->constraint);
-    (void)snprintf(error->detail, sizeof(error->detail), "%s: %s (SQLSTATE %s)", statement,
-                   pg->message, pg->sqlstate);
+    describe(error, source, pg);
     count_error(error->sqlstate);
 
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
@@ -76,7 +85,7 @@ void mesh__db_error_sql(struct db_error *error, const char *statement, const str
             return;
         }
     }
-    if (stale_plan && strcmp(pg->sqlstate, "0A000") == 0) {
+    if (source.was_ready && strcmp(pg->sqlstate, "0A000") == 0) {
         /* A migration changed what a prepared statement returns: a new connection prepares anew. */
         error->status = MESH_UNAVAILABLE;
         error->drop = true;
@@ -97,7 +106,8 @@ MESH_STATUS mesh__db_error_fail(struct mesh_ctx *ctx, const struct db_error *err
     } else {
         status = mesh_fail(ctx, error->status, "%s", error->text);
     }
-    if (error->detail[0] != '\0') {
+    /* That a row exists is often expected, and the constraint says it all. */
+    if (error->detail[0] != '\0' && error->status != MESH_ALREADY_EXISTS) {
         mesh_ctx_note(ctx, "db_error", "%s", error->detail);
     }
     kept = ctx->scope->error;

@@ -15,9 +15,16 @@ struct db_error {
     char detail[256]; /* for the operator only; "" if text says it all */
 };
 
-/* From an answer of the server to that statement. stale_plan: it had been prepared before. */
-void mesh__db_error_sql(struct db_error *error, const char *statement, const struct pg_error *pg,
-                        bool stale_plan);
+/* What the server answered to. */
+struct db_error_source {
+    const char *statement;
+    bool was_ready;  /* it had been prepared by an earlier transaction */
+    bool has_values; /* it had parameters, which nobody may read in a log */
+};
+
+/* From an answer of the server. */
+void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
+                        const struct pg_error *pg);
 /* From this side. The detail is left empty. */
 void mesh__db_error_set(struct db_error *error, enum mesh_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -126,11 +126,9 @@ void mesh__db_on_commit(struct mesh_db *db, void (*hook)(void *arg), void *arg)
     db->on_commit_arg = arg;
 }
 
-void mesh__pool_committed(const struct mesh_db *db)
+struct tx_hook mesh__pool_hook(const struct mesh_db *db)
 {
-    if (db->on_commit != NULL) {
-        db->on_commit(db->on_commit_arg);
-    }
+    return (struct tx_hook){db->on_commit, db->on_commit_arg};
 }
 
 void mesh__pool_extra(const struct mesh_db *db, struct db_conn *ret_conn)

@@ -9,8 +9,8 @@
 MESH_STATUS mesh__pool_take(struct mesh_ctx *ctx, struct mesh_db *db, struct db_conn **ret_conn);
 /* Gives it back; closes it if its error says so or something is still under way. */
 void mesh__pool_give(struct db_conn *conn);
-/* Calls what mesh__db_on_commit() registered. */
-void mesh__pool_committed(const struct mesh_db *db);
+/* What mesh__db_on_commit() registered. */
+struct tx_hook mesh__pool_hook(const struct mesh_db *db);
 /* A connection beside the pool, for one long task; ended by mesh__conn_done(). */
 void mesh__pool_extra(const struct mesh_db *db, struct db_conn *ret_conn);
 const char *mesh__pool_schema(const struct mesh_db *db);

@@ -4,6 +4,7 @@
  * commits. So one statement costs one round trip, and a query with a commit two.
  */
 #include "core/ctx_impl.h"
+#include "core/fatal.h"
 #include "db/pool.h"
 #include "mesh/cleanup.h"
 
@@ -14,7 +15,7 @@ static const struct mesh_sql begin_sql = {"begin", "begin"};
 static const struct mesh_sql commit_sql = {"commit", "commit"};
 static const struct mesh_sql rollback_sql = {"rollback", "rollback"};
 static const struct mesh_sql trace_sql = {"set_trace",
-                                          "select set_config('application_name', $1, false)"};
+                                          "select set_config('application_name', $1, true)"};
 
 static struct db_conn *conn_of(struct mesh_tx *tx)
 {
@@ -172,9 +173,26 @@ MESH_STATUS mesh_tx_begin(struct mesh_ctx *ctx, struct mesh_db *db, struct mesh_
     return mesh__tx_begin_as(ctx, db, NULL, ret_tx);
 }
 
+void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg)
+{
+    for (size_t i = 0; i < tx->n_hooks; i++) {
+        if (tx->hooks[i].call == hook && tx->hooks[i].arg == arg) {
+            return;
+        }
+    }
+    if (tx->n_hooks == MESH_TX_HOOKS) {
+        mesh__fatal("more than %d hooks of one transaction", MESH_TX_HOOKS);
+    }
+    tx->hooks[tx->n_hooks++] = (struct tx_hook){hook, arg};
+}
+
 void mesh__tx_mark(struct mesh_tx *tx)
 {
-    tx->marked = true;
+    struct tx_hook hook = mesh__pool_hook(conn_of(tx)->db);
+
+    if (hook.call != NULL) {
+        mesh_tx_after_commit(tx, hook.call, hook.arg);
+    }
 }
 
 MESH_STATUS mesh_tx_exec(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct mesh_sql *sql,
@@ -288,8 +306,7 @@ static void commit(struct mesh_ctx *ctx, struct db_conn *conn, struct pg_until u
 /* Gives the connection back; the failure, if there was one, goes into ctx. */
 static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
 {
-    struct mesh_db *db = conn->db;
-    bool marked = conn->tx.marked;
+    struct mesh_tx tx = conn->tx; /* the connection may be another's as soon as it is given back */
     enum mesh_status status = MESH_OK;
 
     if (conn->error.status != MESH_OK) {
@@ -297,8 +314,8 @@ static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
         status = fail(ctx, conn);
     }
     mesh__pool_give(conn);
-    if (marked && (status == MESH_OK || status == MESH_UNKNOWN)) {
-        mesh__pool_committed(db);
+    for (size_t i = 0; i < tx.n_hooks && (status == MESH_OK || status == MESH_UNKNOWN); i++) {
+        tx.hooks[i].call(tx.hooks[i].arg);
     }
     return status;
 }

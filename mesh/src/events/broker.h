@@ -89,6 +89,11 @@ struct broker_identity {
     int64_t time_us;
 };
 
+struct broker_consumer {
+    char name[BROKER_NAME_SIZE];
+    uint64_t pending; /* messages that it has to deliver */
+};
+
 struct broker_publication {
     const char *subject;
     const char *id;
@@ -104,6 +109,8 @@ struct broker {
     MESH_STATUS (*connect)(struct mesh_ctx *ctx, const struct broker_options *options,
                            struct broker_connection **ret_connection);
     void (*close)(struct broker_connection *connection); /* NULL is fine */
+    /* What waits on it in another thread fails at once, and whatever is tried later. */
+    void (*interrupt)(struct broker_connection *connection);
     void (*server_id)(struct broker_connection *connection, char ret_id[BROKER_ID_SIZE]);
 
     /* Creates the stream, or checks that it keeps what we ask for: MESH_FAILED_PRECONDITION. */
@@ -130,7 +137,7 @@ struct broker {
      */
     MESH_STATUS (*consumer_open)(struct mesh_ctx *ctx, struct broker_connection *connection,
                                  const char *stream, const char *subject, uint64_t from,
-                                 char ret_consumer[BROKER_NAME_SIZE]);
+                                 struct broker_consumer *ret_consumer);
     MESH_STATUS (*consumer_pull)(struct mesh_ctx *ctx, struct broker_connection *connection,
                                  const char *stream, const char *consumer, uint64_t tag, int n);
     /* Asks the broker to forget it; does not wait. */

@@ -261,6 +261,11 @@ static void nats_close(struct broker_connection *connection)
     free(connection);
 }
 
+static void nats_interrupt(struct broker_connection *connection)
+{
+    natsConnection_Close(connection->nats);
+}
+
 static MESH_STATUS nats_connect(struct mesh_ctx *ctx, const struct broker_options *options,
                                 struct broker_connection **ret_connection)
 {
@@ -484,7 +489,7 @@ static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *
  */
 static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connection *connection,
                                       const char *stream, const char *subject, uint64_t from,
-                                      char ret_consumer[BROKER_NAME_SIZE])
+                                      struct broker_consumer *ret_consumer)
 {
     jsConsumerConfig config;
     jsConsumerInfo *info = NULL;
@@ -503,7 +508,8 @@ static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connec
     if (status != NATS_OK) {
         return failed(ctx, "making a consumer", status);
     }
-    (void)snprintf(ret_consumer, BROKER_NAME_SIZE, "%s", info->Name);
+    (void)snprintf(ret_consumer->name, sizeof(ret_consumer->name), "%s", info->Name);
+    ret_consumer->pending = info->NumPending;
     jsConsumerInfo_Destroy(info);
     return MESH_OK;
 }
@@ -552,6 +558,7 @@ static void nats_ping(struct broker_connection *connection, const char *subject)
 static const struct broker nats = {
     .connect = nats_connect,
     .close = nats_close,
+    .interrupt = nats_interrupt,
     .server_id = nats_server_id,
     .stream_ensure = nats_stream_ensure,
     .stream_state = nats_stream_state,

@@ -70,7 +70,7 @@ MESH_STATUS mesh__events_check(struct mesh_ctx *ctx, struct mesh_events *events)
 
     mesh__link_init(&link, events, "check");
     status = mesh__link_open(ctx, &link, &callbacks);
-    mesh__link_close(&link);
+    mesh__link_done(&link);
     return status;
 }
 

@@ -55,9 +55,10 @@ bool mesh__rarely_now(struct mesh__rarely *rarely);
 struct mesh__link {
     struct mesh_events *events;
     const char *role;                     /* "relay" */
-    struct broker_connection *connection; /* NULL: there is none */
-    atomic_bool closed;                   /* the broker has closed it */
-    struct broker_stream stream;          /* as last seen */
+    struct broker_connection *connection; /* NULL: there is none; changed under lock */
+    pthread_mutex_t lock;
+    atomic_bool closed;          /* the broker has closed it */
+    struct broker_stream stream; /* as last seen */
     int64_t seen_ns;
     struct mesh__rarely complaint;
     bool complained; /* its absence was logged */
@@ -66,12 +67,17 @@ struct mesh__link {
 };
 
 void mesh__link_init(struct mesh__link *link, struct mesh_events *events, const char *role);
+void mesh__link_done(struct mesh__link *link);
 /* Connects, creates or checks the stream, and logs what came of it. */
 MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
                             const struct broker_callbacks *callbacks);
 void mesh__link_close(struct mesh__link *link);
 /* There is a connection and the broker has not closed it. */
 bool mesh__link_up(const struct mesh__link *link);
+/* Any thread: what waits for the broker on it fails at once. */
+void mesh__link_interrupt(struct mesh__link *link);
+/* Any thread; lost if there is no connection. */
+void mesh__link_ping(struct mesh__link *link, const char *subject);
 /* Looks at the stream again. A stream that has gone is made anew. */
 MESH_STATUS mesh__link_look(struct mesh_ctx *ctx, struct mesh__link *link);
 

@@ -3,7 +3,6 @@
 #include "core/clock.h"
 #include "events/reader.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +29,7 @@ static void set_ready(struct mesh__reader *reader)
 }
 
 void mesh__inflow_reset(struct mesh__reader *reader, struct mesh__share *share,
-                        const char *consumer)
+                        const struct broker_consumer *consumer)
 {
     struct mesh__inflow *in = &share->in;
     struct broker_message *queued;
@@ -41,7 +40,10 @@ void mesh__inflow_reset(struct mesh__reader *reader, struct mesh__share *share,
                                 .next_delivery = 1,
                                 .received = share->cursor.sequence,
                                 .complete = share->cursor.sequence};
-    (void)snprintf(in->consumer, sizeof(in->consumer), "%s", consumer);
+    if (consumer != NULL) {
+        memcpy(in->consumer, consumer->name, sizeof(in->consumer));
+        in->pending = consumer->pending;
+    }
     pthread_mutex_unlock(&reader->lock);
     free_messages(queued);
 }
@@ -225,6 +227,16 @@ uint64_t mesh__inflow_quiet(struct mesh__reader *reader, struct mesh__share *sha
     complete = share->in.first == NULL ? share->in.complete : 0;
     pthread_mutex_unlock(&reader->lock);
     return complete;
+}
+
+bool mesh__inflow_current(struct mesh__reader *reader, struct mesh__share *share)
+{
+    bool current;
+
+    pthread_mutex_lock(&reader->lock);
+    current = share->in.pending == 0 && share->in.awaited > 0;
+    pthread_mutex_unlock(&reader->lock);
+    return current;
 }
 
 void mesh__inflow_assume(struct mesh__reader *reader, struct mesh__share *share, uint64_t complete)

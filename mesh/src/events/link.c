@@ -36,10 +36,30 @@ void mesh__link_init(struct mesh__link *link, struct mesh_events *events, const 
     const char *labels[] = {"connection", role, NULL};
 
     *link = (struct mesh__link){.events = events, .role = role};
+    pthread_mutex_init(&link->lock, NULL);
     link->connected = mesh_gauge("mesh_broker_connected",
                                  "1 while there is a connection to the message broker", labels);
     link->conflicts = mesh_counter("mesh_stream_conflicts_total",
                                    "Connections refused because the stream cannot be used", NULL);
+}
+
+void mesh__link_done(struct mesh__link *link)
+{
+    mesh__link_close(link);
+    pthread_mutex_destroy(&link->lock);
+}
+
+/* Returns the connection that was there before. */
+static struct broker_connection *replace(struct mesh__link *link,
+                                         struct broker_connection *connection)
+{
+    struct broker_connection *before;
+
+    pthread_mutex_lock(&link->lock);
+    before = link->connection;
+    link->connection = connection;
+    pthread_mutex_unlock(&link->lock);
+    return before;
 }
 
 static MESH_STATUS ensure_stream(struct mesh_ctx *ctx, struct mesh__link *link)
@@ -78,11 +98,13 @@ MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
     const struct broker_options options = {.url = link->events->options.nats_url,
                                            .name = link->events->label,
                                            .callbacks = *callbacks};
+    struct broker_connection *connection;
     enum mesh_status status;
 
     atomic_store(&link->closed, false);
-    status = mesh__broker->connect(ctx, &options, &link->connection);
+    status = mesh__broker->connect(ctx, &options, &connection);
     if (status == MESH_OK) {
+        replace(link, connection);
         status = ensure_stream(ctx, link);
     }
     if (status != MESH_OK) {
@@ -102,9 +124,27 @@ MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
 
 void mesh__link_close(struct mesh__link *link)
 {
-    mesh__broker->close(link->connection);
-    link->connection = NULL;
+    /* Not under the lock: callbacks that it waits for may want to ping. */
+    mesh__broker->close(replace(link, NULL));
     mesh_gauge_set(link->connected, 0);
+}
+
+void mesh__link_interrupt(struct mesh__link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    if (link->connection != NULL) {
+        mesh__broker->interrupt(link->connection);
+    }
+    pthread_mutex_unlock(&link->lock);
+}
+
+void mesh__link_ping(struct mesh__link *link, const char *subject)
+{
+    pthread_mutex_lock(&link->lock);
+    if (link->connection != NULL) {
+        mesh__broker->ping(link->connection, subject);
+    }
+    pthread_mutex_unlock(&link->lock);
 }
 
 bool mesh__link_up(const struct mesh__link *link)

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CHECK_MS 2000
 #define STOP_PATIENCE_MS 700
@@ -61,20 +60,9 @@ static void on_ping(void *arg, const char *subject)
 
 /* ---- connection ---- */
 
-static void use_for_pings(struct mesh__reader *reader, struct broker_connection *connection)
-{
-    pthread_mutex_lock(&reader->ping_lock);
-    reader->ping_connection = connection;
-    pthread_mutex_unlock(&reader->ping_lock);
-}
-
 void mesh__reader_ping(struct mesh__reader *reader, const char *subject)
 {
-    pthread_mutex_lock(&reader->ping_lock);
-    if (reader->ping_connection != NULL) {
-        mesh__broker->ping(reader->ping_connection, subject);
-    }
-    pthread_mutex_unlock(&reader->ping_lock);
+    mesh__link_ping(&reader->link, subject);
 }
 
 static void disconnect(struct mesh__reader *reader)
@@ -83,7 +71,6 @@ static void disconnect(struct mesh__reader *reader)
         mesh__share_close(reader, &reader->shares[i]);
         reader->shares[i].retry_ns = 0;
     }
-    use_for_pings(reader, NULL);
     mesh__link_close(&reader->link);
 }
 
@@ -102,7 +89,6 @@ static MESH_STATUS reconnect(struct mesh__reader *reader)
     MESH_TRY(mesh__broker->ping_subscribe(
         ctx, reader->link.connection,
         mesh_printf(ctx, "_mesh.%s.%s.*", options->system, options->service)));
-    use_for_pings(reader, reader->link.connection);
     reader->check_ns = mesh__in_ms(CHECK_MS);
     return MESH_OK;
 }
@@ -257,7 +243,6 @@ struct mesh__reader *mesh__reader_new(struct mesh_events *events)
     reader->event_ctx = mesh__ctx_new(events->options.service, 0, MESH_NO_DEADLINE);
     reader->backoff = (struct mesh__backoff){.min_ms = 50, .max_ms = 1000};
     pthread_mutex_init(&reader->lock, NULL);
-    pthread_mutex_init(&reader->ping_lock, NULL);
     mesh__cond_init(&reader->changed);
     mesh__link_init(&reader->link, events, "consumer");
     make_metrics(reader);
@@ -281,16 +266,11 @@ void mesh__reader_start(struct mesh__reader *reader)
 
 void mesh__reader_stop(struct mesh__reader *reader)
 {
-    struct timespec until;
-
     atomic_store(&reader->stopping, true);
     wake(reader);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += STOP_PATIENCE_MS * MESH_NS_PER_MS;
-    until.tv_sec += until.tv_nsec / MESH_NS_PER_S;
-    until.tv_nsec %= MESH_NS_PER_S;
-    if (pthread_timedjoin_np(reader->thread, NULL, &until) != 0) {
+    if (!mesh__join_within(reader->thread, STOP_PATIENCE_MS)) {
         atomic_store(&reader->cut, true); /* its batch is rolled back */
+        mesh__link_interrupt(&reader->link);
         pthread_join(reader->thread, NULL);
     }
 }
@@ -304,11 +284,11 @@ void mesh__reader_free(struct mesh__reader *reader)
         free(reader->shares[i].subject);
     }
     free(reader->shares);
+    mesh__link_done(&reader->link);
     mesh__db_free(reader->db);
     mesh__ctx_free(reader->ctx);
     mesh__ctx_free(reader->event_ctx);
     pthread_cond_destroy(&reader->changed);
-    pthread_mutex_destroy(&reader->ping_lock);
     pthread_mutex_destroy(&reader->lock);
     free(reader);
 }

@@ -6,8 +6,8 @@
 #include "events/cursor.h"
 #include "events/events_impl.h"
 
-#define MESH__BATCH 256               /* messages of one transaction */
-#define MESH__QUEUE (2 * MESH__BATCH) /* messages of one share in memory */
+#define MESH__BATCH 256 /* messages of one transaction */
+#define MESH__QUEUE 512 /* messages of one share in memory: two batches */
 
 /* What has arrived of a share and what is still to come. Under the reader's lock. */
 struct mesh__inflow {
@@ -64,8 +64,6 @@ struct mesh__reader {
     bool ready; /* something for the thread to do has arrived */
     atomic_bool stopping;
     atomic_bool cut; /* the batch under way takes too long to stop */
-    pthread_mutex_t ping_lock;
-    struct broker_connection *ping_connection; /* NULL: none */
 
     struct mesh_counter *duplicates;
     struct mesh_counter *skipped;
@@ -74,13 +72,17 @@ struct mesh__reader {
     struct mesh_counter *gaps;
 };
 
+/* A cursor without any events of its own is written so often; a test shortens it. */
+extern int64_t mesh__quiet_ms;
+
 /* A clean context for the next transaction. */
 struct mesh_ctx *mesh__reader_ctx(struct mesh__reader *reader);
 
 /* ---- inflow.c: what the broker's thread and the reader's thread share ---- */
 
+/* Begins anew, behind the share's cursor; NULL: with no consumer. */
 void mesh__inflow_reset(struct mesh__reader *reader, struct mesh__share *share,
-                        const char *consumer);
+                        const struct broker_consumer *consumer);
 void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *message);
 void mesh__inflow_note(struct mesh__reader *reader, const struct broker_pull_note *note);
 /* The first messages, without removing them; returns how many. */
@@ -98,6 +100,8 @@ int64_t mesh__inflow_due_ns(struct mesh__reader *reader, struct mesh__share *sha
 uint64_t mesh__inflow_complete(struct mesh__reader *reader, struct mesh__share *share);
 /* The same if everything that has arrived was also read; else 0. */
 uint64_t mesh__inflow_quiet(struct mesh__reader *reader, struct mesh__share *share);
+/* Everything that the broker has for it is here, or will be at once. */
+bool mesh__inflow_current(struct mesh__reader *reader, struct mesh__share *share);
 /* What is missing up to this sequence will never arrive. */
 void mesh__inflow_assume(struct mesh__reader *reader, struct mesh__share *share, uint64_t complete);
 /* How many messages wait, here and at the broker. */

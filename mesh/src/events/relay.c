@@ -20,9 +20,10 @@
 #define SAVE_MS 1000
 #define MEASURE_MS 1000
 #define STATEMENT_MS 10000
-#define WINDOW_WAIT_MS 100
+#define WINDOW_WAIT_MS 50
 #define DRAIN_MS 6000 /* longer than the broker seam waits for an acknowledgement */
 #define STOP_DRAIN_MS 300
+#define STOP_PATIENCE_MS 400
 #define NOTHING_PUBLISHED "1:1:"
 
 struct mesh__relay {
@@ -63,6 +64,7 @@ struct pass {
     struct mesh_tx *tx;
     char *snapshot; /* NULL: no rows */
     int64_t rows;   /* of the last page */
+    bool cut;       /* ended early */
 };
 
 static bool stopping(const struct mesh__relay *relay)
@@ -141,7 +143,7 @@ static void settle(struct mesh__relay *relay)
 
 /* ---- a pass ---- */
 
-/* False: the window is broken. */
+/* False: the window is broken, or it is time to stop. */
 static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struct mesh_rows *rows,
                     int64_t row)
 {
@@ -153,7 +155,7 @@ static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struc
     while (
         !mesh__window_add(&relay->window, mesh_row_int64(rows, row, 0), publication.id, &token)) {
         settle(relay);
-        if (mesh__window_broken(&relay->window)) {
+        if (stopping(relay) || mesh__window_broken(&relay->window)) {
             return false;
         }
         mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
@@ -179,10 +181,8 @@ static MESH_STATUS publish_page(struct mesh__relay *relay, struct pass *pass)
     if (pass->rows > 0 && pass->snapshot == NULL) {
         pass->snapshot = mesh_strdup(relay->ctx, mesh_row_text(rows, 0, 4));
     }
-    for (int64_t row = 0; row < pass->rows; row++) {
-        if (!publish(relay, ctx, rows, row)) {
-            break;
-        }
+    for (int64_t row = 0; row < pass->rows && !pass->cut; row++) {
+        pass->cut = stopping(relay) || !publish(relay, ctx, rows, row);
     }
     return MESH_OK;
 }
@@ -206,17 +206,24 @@ static MESH_STATUS publish_pages(struct mesh__relay *relay, struct pass *pass)
     MESH_TRY(declare(relay, ctx, pass->tx));
     do {
         MESH_TRY(publish_page(relay, pass));
-    } while (pass->rows == (relay->large ? FEW : PAGE) && !mesh__window_broken(&relay->window));
+    } while (pass->rows == (relay->large ? FEW : PAGE) && !pass->cut);
     return mesh_tx_commit(mesh_ctx_timeout(relay->ctx, STATEMENT_MS), &pass->tx);
 }
 
 /* Waits for the outcome of everything published; false if something has failed. */
 static bool finish_window(struct mesh__relay *relay)
 {
+    int64_t stop_ns = MESH_NO_DEADLINE;
     bool whole;
 
     settle(relay);
     while (!mesh__window_empty(&relay->window) && !mesh__window_broken(&relay->window)) {
+        if (stopping(relay) && stop_ns == MESH_NO_DEADLINE) {
+            stop_ns = mesh__in_ms(STOP_DRAIN_MS);
+        }
+        if (mesh__now_ns() >= stop_ns) {
+            return false;
+        }
         mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
         settle(relay);
     }
@@ -267,7 +274,7 @@ static bool run_pass(struct mesh__relay *relay)
 
     fresh_ctx(relay);
     status = publish_pages(relay, &pass);
-    whole = finish_window(relay);
+    whole = finish_window(relay) && !pass.cut;
     mesh__cleanup_tx(&pass.tx);
     conclude(relay, &pass, whole && status == MESH_OK);
     relay->large = status == MESH_RESOURCE_EXHAUSTED || (relay->large && status != MESH_OK);
@@ -468,7 +475,6 @@ void mesh__relay_start(struct mesh__relay *relay)
 void mesh__relay_halt(struct mesh__relay *relay)
 {
     atomic_store(&relay->stopping, true);
-    mesh__window_break(&relay->window, "stopping");
     pthread_mutex_lock(&relay->lock);
     pthread_cond_signal(&relay->wake_up);
     pthread_mutex_unlock(&relay->lock);
@@ -476,7 +482,10 @@ void mesh__relay_halt(struct mesh__relay *relay)
 
 void mesh__relay_stop(struct mesh__relay *relay)
 {
-    pthread_join(relay->thread, NULL);
+    if (!mesh__join_within(relay->thread, STOP_PATIENCE_MS)) {
+        mesh__link_interrupt(&relay->link);
+        pthread_join(relay->thread, NULL);
+    }
 }
 
 void mesh__relay_free(struct mesh__relay *relay)
@@ -485,7 +494,7 @@ void mesh__relay_free(struct mesh__relay *relay)
         return;
     }
     mesh__db_on_commit(relay->events->options.db, NULL, NULL);
-    mesh__link_close(&relay->link);
+    mesh__link_done(&relay->link);
     mesh__window_done(&relay->window);
     mesh__db_free(relay->db);
     mesh__ctx_free(relay->ctx);

@@ -124,14 +124,6 @@ void mesh__window_ack(struct mesh__window *window, uint64_t token, const struct 
     pthread_mutex_unlock(&window->lock);
 }
 
-void mesh__window_break(struct mesh__window *window, const char *reason)
-{
-    pthread_mutex_lock(&window->lock);
-    break_locked(window, reason);
-    pthread_cond_signal(&window->changed);
-    pthread_mutex_unlock(&window->lock);
-}
-
 void mesh__window_gone(struct mesh__window *window)
 {
     pthread_mutex_lock(&window->lock);

@@ -54,8 +54,6 @@ bool mesh__window_empty(struct mesh__window *window);
 bool mesh__window_broken(struct mesh__window *window);
 
 void mesh__window_ack(struct mesh__window *window, uint64_t token, const struct broker_ack *ack);
-/* Something else has failed. */
-void mesh__window_break(struct mesh__window *window, const char *reason);
 /* The connection has gone. */
 void mesh__window_gone(struct mesh__window *window);
 /* Waits until the oldest is acknowledged or the window is broken, but not beyond the deadline. */

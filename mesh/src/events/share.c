@@ -10,7 +10,8 @@
 
 #define LOOK_AGAIN_MS 200
 #define SKIPPED_MS 1000 /* a cursor that only skips is written so often */
-#define QUIET_MS 60000  /* and one without any events of its own so often */
+
+int64_t mesh__quiet_ms = 60000;
 
 static void log_share(enum mesh_log_level level, const struct mesh__share *share, const char *text,
                       const char *reason)
@@ -150,6 +151,9 @@ static void check(struct mesh__reader *reader, struct mesh__share *share)
     if (cursor.created_us == 0) { /* nothing read yet, but the consumer is of this stream */
         cursor.created_us = share->created_us;
     }
+    if (mesh__inflow_current(reader, share) && stream->first_sequence > 0) {
+        mesh__inflow_assume(reader, share, stream->first_sequence - 1);
+    }
     switch (mesh__cursor_check(&cursor, mesh__inflow_complete(reader, share), stream, NULL)) {
     case MESH__CURSOR_REWIND:
         mesh__share_close(reader, share);
@@ -198,13 +202,13 @@ void mesh__share_close(struct mesh__reader *reader, struct mesh__share *share)
                                      share->in.consumer);
     }
     share->open = false;
-    mesh__inflow_reset(reader, share, "");
+    mesh__inflow_reset(reader, share, NULL);
 }
 
 static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *share)
 {
     struct mesh_ctx *ctx = mesh__reader_ctx(reader);
-    char consumer[BROKER_NAME_SIZE];
+    struct broker_consumer consumer;
     struct mesh__cursor cursor;
 
     MESH_TRY(mesh__cursor_load(ctx, reader->db, share->partition, share->source, &cursor));
@@ -215,10 +219,10 @@ static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *s
     MESH_TRY(fit(reader, share));
     MESH_TRY(mesh__broker->consumer_open(ctx, reader->link.connection,
                                          reader->events->options.system, share->subject,
-                                         share->cursor.sequence + 1, consumer));
+                                         share->cursor.sequence + 1, &consumer));
     share->created_us = reader->link.stream.created_us;
     share->open = true;
-    mesh__inflow_reset(reader, share, consumer);
+    mesh__inflow_reset(reader, share, &consumer);
     if (share->cursor.created_us == 0 && reader->link.stream.first_sequence > 0) {
         /* What is no more in the stream when it is first read was not missed. */
         mesh__inflow_assume(reader, share, reader->link.stream.first_sequence - 1);
@@ -265,7 +269,7 @@ static void write_cursor(struct mesh__reader *reader, struct mesh__share *share)
     int64_t since_ns = mesh__now_ns() - share->moved_ns;
     struct mesh__cursor to;
 
-    if (since_ns >= QUIET_MS * MESH_NS_PER_MS) {
+    if (since_ns >= mesh__quiet_ms * MESH_NS_PER_MS) {
         follow_quietly(reader, share);
         share->moved_ns = mesh__now_ns();
         since_ns = SKIPPED_MS * MESH_NS_PER_MS;
@@ -322,7 +326,7 @@ int64_t mesh__share_due_ns(struct mesh__reader *reader, struct mesh__share *shar
     }
     due_ns = mesh__inflow_due_ns(reader, share);
     other_ns = share->moved_ns +
-               (share->reached.sequence != share->cursor.sequence ? SKIPPED_MS : QUIET_MS) *
+               (share->reached.sequence != share->cursor.sequence ? SKIPPED_MS : mesh__quiet_ms) *
                    MESH_NS_PER_MS;
     return other_ns < due_ns ? other_ns : due_ns;
 }

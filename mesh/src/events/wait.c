@@ -23,3 +23,14 @@ bool mesh__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t
 
     return pthread_cond_timedwait(cond, mutex, &deadline) != ETIMEDOUT;
 }
+
+bool mesh__join_within(pthread_t thread, int64_t ms)
+{
+    struct timespec until; /* this call knows the wall clock only */
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ms % 1000 * MESH_NS_PER_MS;
+    until.tv_sec += ms / 1000 + until.tv_nsec / MESH_NS_PER_S;
+    until.tv_nsec %= MESH_NS_PER_S;
+    return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}

@@ -10,5 +10,7 @@
 void mesh__cond_init(pthread_cond_t *cond);
 /* False once the deadline (monotonic, nanoseconds) has passed. */
 bool mesh__cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
+/* False if the thread has not ended after ms: it is still to be joined. */
+bool mesh__join_within(pthread_t thread, int64_t ms);
 
 #endif

@@ -217,3 +217,11 @@ void mesh__server_free(struct mesh_server *server)
     }
     free(server);
 }
+
+void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg)
+{
+    (void)tx; /* these services have no transactions */
+    (void)hook;
+    (void)arg;
+    abort();
+}

@@ -255,6 +255,16 @@ TEST(errors_have_the_status_of_their_sqlstate)
     CHECK_INT(rows_of(70), 0);
 }
 
+TEST(values_do_not_get_into_texts)
+{
+    CHECK_INT(mesh_db_query(ctx, db, SQL("select $1::int8"), MESH_ARGS(mesh_text("secret")), NULL),
+              MESH_INTERNAL);
+    CHECK(strstr(mesh_ctx_error(ctx), "22P02") != NULL);
+    CHECK(strstr(mesh_ctx_error(ctx), "secret") == NULL);
+    CHECK_INT(mesh_db_query(ctx, db, SQL("select 1/0"), MESH_NO_ARGS, NULL), MESH_INTERNAL);
+    CHECK(strstr(mesh_ctx_error(ctx), "division by zero") != NULL);
+}
+
 TEST(a_transaction_begun_in_words_is_what_it_says)
 {
     cleanup_tx struct mesh_tx *tx = NULL;

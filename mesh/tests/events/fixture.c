@@ -298,17 +298,18 @@ static uint64_t stream_size(struct dump *dump, struct broker_connection *connect
 
 static void fetch(struct dump *dump, struct broker_connection *connection, const char *system)
 {
-    char consumer[BROKER_NAME_SIZE];
+    struct broker_consumer consumer;
     char subject[64];
 
     (void)snprintf(subject, sizeof(subject), "%s.*.*.*", system);
-    CHECK(nats->consumer_open(dump->ctx, connection, system, subject, 1, consumer) == MESH_OK);
+    CHECK(nats->consumer_open(dump->ctx, connection, system, subject, 1, &consumer) == MESH_OK);
     for (uint64_t tag = 0; !atomic_load(&dump->over); tag++) {
         CHECK(tag < PATIENCE_MS / 10);
-        CHECK(nats->consumer_pull(dump->ctx, connection, system, consumer, tag, 100000) == MESH_OK);
+        CHECK(nats->consumer_pull(dump->ctx, connection, system, consumer.name, tag, 100000) ==
+              MESH_OK);
         pause_ms(10); /* a pull ends at a number of bytes, too: then the next goes on */
     }
-    nats->consumer_close(connection, system, consumer);
+    nats->consumer_close(connection, system, consumer.name);
 }
 
 static void read_row(struct mesh_ctx *ctx, const struct broker_message *message,
@@ -521,14 +522,42 @@ void kill_broker(void)
     dump_disconnect(&dump, connection);
 }
 
-void start_broker(void)
+static void run(const char *command)
 {
     pid_t pid = fork();
     int status;
 
     if (pid == 0) {
-        execlp("bash", "bash", "-c", env("TEST_NATS_START"), (char *)NULL);
+        execlp("bash", "bash", "-c", command, (char *)NULL);
         _exit(127);
     }
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+void start_broker(void)
+{
+    run(env("TEST_NATS_START"));
+}
+
+static void use_again(struct service *service)
+{
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
+    enum mesh_status status;
+
+    do { /* connections that were lost are found out one by one */
+        status = mesh__db_check(service_ctx(service), service->db);
+    } while (status != MESH_OK && mesh__now_ns() < end_ns);
+    CHECK_INT(status, MESH_OK);
+}
+
+void crash_database(struct service *one, struct service *other)
+{
+    char command[1024];
+    const char *start = env("TEST_PG_START");
+    int size = (int)(strlen(start) - strlen("start"));
+
+    (void)snprintf(command, sizeof(command), "%.*s -m immediate restart", size, start);
+    run(command);
+    use_again(one);
+    use_again(other);
 }

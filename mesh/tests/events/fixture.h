@@ -78,5 +78,7 @@ void wait_for_counter(const char *name, uint64_t least);
 void kill_broker(void);
 void stop_broker(int signal_number); /* SIGSTOP, SIGCONT */
 void start_broker(void);
+/* Restarts it; the pools of both services are connected again afterwards. */
+void crash_database(struct service *one, struct service *other);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "events/envelope.h"
+#include "events/reader.h"
 #include "fixture.h"
 #include "mesh/id.h"
 #include "test.h"
@@ -202,6 +203,9 @@ TEST(restarts_repeat_and_lose_nothing)
     struct pair pair;
     struct mesh_events *events;
 
+    uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
+    uint64_t gaps = counter_of("mesh_consumer_gaps_total");
+
     pair_init(&pair, "read4");
     for (int i = 0; i < 6; i++) {
         events = consume(&pair.consumer);
@@ -212,6 +216,8 @@ TEST(restarts_repeat_and_lose_nothing)
     events = consume(&pair.consumer);
     check_effects(&pair.consumer, 600);
     stop_events(events);
+    CHECK_INT(counter_of("mesh_consumer_rewinds_total"), rewinds);
+    CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps);
     pair_done(&pair);
 }
 
@@ -491,6 +497,93 @@ TEST(a_consumer_stops_within_a_second_while_its_database_is_busy)
     atomic_store(&pair.consumer.slow, 0);
     events = consume(&pair.consumer);
     check_effects(&pair.consumer, 1);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_consumer_stops_within_a_second_while_the_broker_does_not_answer)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    int64_t began_ns;
+
+    pair_init(&pair, "read18");
+    events = consume(&pair.consumer);
+    count_and_commit(&pair.publisher, "k", 1);
+    check_effects(&pair.consumer, 1);
+    stop_broker(SIGSTOP);
+    began_ns = mesh__now_ns();
+    stop_events(events);
+    CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
+    events = consume(&pair.consumer); /* and while it tries to connect */
+    began_ns = mesh__now_ns();
+    stop_events(events);
+    CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
+    stop_broker(SIGCONT);
+    pair_done(&pair);
+}
+
+TEST(a_quiet_share_follows_the_stream_so_that_its_old_end_is_no_gap)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t gaps = counter_of("mesh_consumer_gaps_total");
+    int64_t usual_ms = mesh__quiet_ms;
+
+    mesh__quiet_ms = 100;
+    pair_init(&pair, "read19");
+    events = consume(&pair.consumer);
+    count_and_commit(&pair.publisher, "k", 20); /* one share; the others have nothing to do */
+    check_effects(&pair.consumer, 20);
+    wait_for_int(&pair.consumer.service, "select count(*) from cursor where sequence = 20", 8);
+    stop_events(events);
+    mesh__quiet_ms = usual_ms;
+    purge_stream("read19");
+    publish_keys(&pair.publisher, 1);
+    events = consume(&pair.consumer);
+    wait_for_int(&pair.consumer.service, EFFECTS, 30);
+    CHECK_INT(query_int(&pair.consumer.service, WRONG), 0);
+    CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(messages_dropped_behind_a_share_that_is_held_up_are_reported)
+{
+    struct pair pair;
+    struct mesh_events *events;
+    uint64_t gaps = counter_of("mesh_consumer_gaps_total");
+
+    pair_init(&pair, "read20");
+    atomic_store(&pair.consumer.refuse, true);
+    count_and_commit(&pair.publisher, "poison", MESH__QUEUE + 100);
+    wait_for_stream("read20", MESH__QUEUE + 100);
+    events = consume(&pair.consumer);
+    wait_for_counter("mesh_consumer_failures_total",
+                     counter_of("mesh_consumer_failures_total") + 1);
+    purge_stream("read20");
+    wait_for_counter("mesh_consumer_gaps_total", gaps + 1);
+    atomic_store(&pair.consumer.refuse, false);
+    wait_for_int(&pair.consumer.service, EFFECTS, MESH__QUEUE); /* what had arrived before */
+    count_and_commit(&pair.publisher, "poison", 1);
+    wait_for_int(&pair.consumer.service, EFFECTS, MESH__QUEUE + 1);
+    CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps + 1);
+    stop_events(events);
+    pair_done(&pair);
+}
+
+TEST(a_database_that_crashes_under_load_costs_nothing)
+{
+    struct pair pair;
+    struct mesh_events *events;
+
+    pair_init(&pair, "read21");
+    events = consume(&pair.consumer);
+    for (int i = 0; i < 3; i++) {
+        publish_keys(&pair.publisher, 30);
+        crash_database(&pair.publisher, &pair.consumer.service);
+    }
+    check_effects(&pair.consumer, 900);
     stop_events(events);
     pair_done(&pair);
 }

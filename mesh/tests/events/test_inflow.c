@@ -15,13 +15,13 @@ static struct mesh__reader reader = {.shares = &share,
 static void begin(void)
 {
     share.cursor.sequence = 100;
-    mesh__inflow_reset(&reader, &share, "c");
+    mesh__inflow_reset(&reader, &share, &(struct broker_consumer){.name = "c"});
 }
 
 static int end(void **state)
 {
     (void)state;
-    mesh__inflow_reset(&reader, &share, "");
+    mesh__inflow_reset(&reader, &share, NULL);
     return 0;
 }
 

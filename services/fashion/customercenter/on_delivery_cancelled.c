@@ -10,6 +10,6 @@ MESH_STATUS on_delivery_cancelled(struct mesh_ctx *ctx, struct customercenter_se
                              .status = DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_CANCELLED,
                              .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_put_delivery(ctx, tx, &news);
 }

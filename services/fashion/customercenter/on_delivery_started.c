@@ -10,6 +10,6 @@ MESH_STATUS on_delivery_started(struct mesh_ctx *ctx, struct customercenter_serv
                              .status = DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_STARTED,
                              .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_put_delivery(ctx, tx, &news);
 }

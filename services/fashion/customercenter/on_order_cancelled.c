@@ -9,6 +9,6 @@ MESH_STATUS on_order_cancelled(struct mesh_ctx *ctx, struct customercenter_servi
                               .status = ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED,
                               .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_end_order(ctx, tx, &news);
 }

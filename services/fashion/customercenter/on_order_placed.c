@@ -14,6 +14,6 @@ MESH_STATUS on_order_placed(struct mesh_ctx *ctx, struct customercenter_service 
                               .status = ORDER__ORDER_STATUS__ORDER_STATUS_PLACED,
                               .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_put_order(ctx, tx, &news);
 }

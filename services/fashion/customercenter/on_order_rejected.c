@@ -10,6 +10,6 @@ MESH_STATUS on_order_rejected(struct mesh_ctx *ctx, struct customercenter_servic
                               .reject_reason = event->reason,
                               .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_end_order(ctx, tx, &news);
 }

@@ -10,6 +10,6 @@ MESH_STATUS on_payment_cancelled(struct mesh_ctx *ctx, struct customercenter_ser
                              .status = PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_CANCELLED,
                              .version = event->version};
 
-    mesh_signal_raise(service->changed);
+    mesh_signal_raise_after_commit(service->changed, tx);
     return store_put_payment(ctx, tx, &news);
 }

@@ -4,18 +4,16 @@
  * and asks for what that snapshot did not see: so nothing is kept for a slow watcher, which only
  * delays itself, and it does not matter which replica applied a change.
  *
- * The signal is raised by an event handler, inside a transaction that is committed a little later.
- * A watcher that was woken therefore waits a moment before it looks, which also lets several
- * changes come as one, and looks again soon and then ever later, up to once a second, which also
- * finds what no signal told.
+ * A watcher looks when it is told of a change, at most every 20 ms, so that several come as one,
+ * and once a second anyway, which also finds what no signal told.
  */
+#include "mesh/id.h"
 #include "service.h"
 #include "store.h"
 
 #include <time.h>
 
-#define SETTLE_MS 20 /* between a signal and the first look */
-#define LOOK_AGAIN_MS 40
+#define GAP_US 20000 /* between two looks */
 #define LOOK_ANYWAY_MS 1000
 #define READ_TIMEOUT_MS 5000
 
@@ -74,30 +72,30 @@ static MESH_STATUS look(struct mesh_ctx *ctx, struct watch *watch)
     return MESH_OK;
 }
 
-static void settle(void)
+/* Sleeps for what is left of the gap since the last look. */
+static void keep_gap(int64_t looked_us)
 {
-    const struct timespec pause = {.tv_nsec = SETTLE_MS * 1000000L};
+    int64_t passed_us = mesh_now_us() - looked_us;
 
-    nanosleep(&pause, NULL); /* cut short by a signal: a look too early does no harm */
+    if (passed_us >= 0 && passed_us < GAP_US) { /* a clock that was set back is no reason to wait */
+        const struct timespec pause = {.tv_nsec = (GAP_US - passed_us) * 1000};
+
+        nanosleep(&pause, NULL); /* cut short: a look too early does no harm */
+    }
 }
 
 /* Ends when the call does. */
 static MESH_STATUS watch_changes(struct mesh_ctx *ctx, struct watch *watch)
 {
-    int64_t wait_ms = LOOK_ANYWAY_MS;
     uint64_t seen = 0;
 
     for (;;) {
-        uint64_t before = seen;
+        int64_t looked_us;
 
-        MESH_TRY(mesh_signal_wait(ctx, watch->service->changed, &seen, wait_ms));
-        if (seen != before) {
-            settle();
-            wait_ms = LOOK_AGAIN_MS;
-        } else {
-            wait_ms = wait_ms * 2 < LOOK_ANYWAY_MS ? wait_ms * 2 : LOOK_ANYWAY_MS;
-        }
         MESH_TRY(look(ctx, watch));
+        looked_us = mesh_now_us();
+        MESH_TRY(mesh_signal_wait(ctx, watch->service->changed, &seen, LOOK_ANYWAY_MS));
+        keep_gap(looked_us);
     }
 }
 

@@ -9,7 +9,7 @@
 
 struct customercenter_service {
     struct mesh_db *db;
-    struct mesh_signal *changed; /* raised with every event; its transaction may still be open */
+    struct mesh_signal *changed; /* raised after the commit of every event */
 };
 
 extern const struct customercenter_handlers customercenter_service_handlers;

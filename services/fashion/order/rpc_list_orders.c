@@ -13,7 +13,7 @@ MESH_STATUS rpc_list_orders(struct mesh_ctx *ctx, struct order_service *service,
     MESH_TRY(mesh_page_read(ctx, request->page_size, request->page_token, &page));
     MESH_TRY(store_list_orders(ctx, service, request->customer_id, &page, &list));
     shown = list.n > (size_t)page.size ? (size_t)page.size : list.n;
-    response->orders = mesh_alloc(ctx, shown * sizeof(response->orders[0]));
+    response->orders = mesh_alloc(ctx, shown * sizeof(Order__Order *));
     response->n_orders = shown;
     for (size_t i = 0; i < shown; i++) {
         response->orders[i] = order_describe(ctx, &list.orders[i]);

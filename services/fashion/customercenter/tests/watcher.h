@@ -58,7 +58,15 @@ static MESH_STATUS write_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
     return mesh_ctx_cancelled(ctx) ? MESH_CANCELLED : MESH_OK;
 }
 
-static const struct mesh__stream_ops stream_ops = {.write = write_row};
+static MESH_STATUS accept_call(struct mesh_ctx *ctx, struct mesh_stream *stream)
+{
+    (void)ctx;
+    (void)stream;
+    return MESH_OK;
+}
+
+static const struct mesh__stream_ops stream_ops = {.write = write_row,
+                                                   .send_initial_metadata = accept_call};
 
 static void *run_watcher(void *arg)
 {

@@ -149,15 +149,7 @@ static enum mesh_status receive(struct mesh_ctx *ctx, enum fake_rpc rpc, struct 
 
 static MESH_STATUS fail(struct mesh_ctx *ctx, enum mesh_status status, const char *reason)
 {
-    if (reason == NULL) {
-        return mesh_fail(ctx, status, "the peer says so");
-    }
-    return mesh_fail_reason(ctx, status, reason, "the peer says so");
-}
-
-static void copy(char *to, size_t size, const char *from)
-{
-    (void)snprintf(to, size, "%s", from);
+    return mesh_fail_reason(ctx, status, reason == NULL ? "" : reason, "the peer says so");
 }
 
 static struct fake_asked asked_for(const char *order_id, const char *product_code, const char *size,
@@ -165,9 +157,9 @@ static struct fake_asked asked_for(const char *order_id, const char *product_cod
 {
     struct fake_asked asked = {.quantity = quantity};
 
-    copy(asked.order_id, sizeof(asked.order_id), order_id);
-    copy(asked.product_code, sizeof(asked.product_code), product_code);
-    copy(asked.size, sizeof(asked.size), size);
+    (void)snprintf(asked.order_id, sizeof(asked.order_id), "%s", order_id);
+    (void)snprintf(asked.product_code, sizeof(asked.product_code), "%s", product_code);
+    (void)snprintf(asked.size, sizeof(asked.size), "%s", size);
     return asked;
 }
 

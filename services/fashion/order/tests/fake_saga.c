@@ -4,9 +4,17 @@
 #include "fashion/product/v1/product.mesh.h"
 #include "saga.h"
 #include "store.h"
-#include "test.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+/* cmocka needs those above it. clang-format off keeps them there. */
+/* clang-format off */
+#include <cmocka.h>
+/* clang-format on */
 
 struct fake_saga fake;
 struct order *fake_order;
@@ -16,7 +24,7 @@ MESH_STATUS product_reserve_stock(struct mesh_ctx *call, struct mesh_client *cli
                                   Product__ReserveStockResponse **ret_response)
 {
     (void)client;
-    CHECK_TEXT(request->order_id, fake_order->order_id);
+    assert_string_equal(request->order_id, fake_order->order_id);
     fake.n_reserve++;
     if (fake.reserve != MESH_OK) {
         return mesh_fail_reason(call, fake.reserve, fake.reason, "refused");
@@ -31,7 +39,7 @@ MESH_STATUS payment_pay(struct mesh_ctx *call, struct mesh_client *client,
                         const Payment__PayRequest *request, Payment__PayResponse **ret_response)
 {
     (void)client;
-    CHECK_INT(fake.n_asked, 1); /* never before it is noted that payment may be asked */
+    assert_int_equal(fake.n_asked, 1); /* never before it is noted that payment may be asked */
     fake.n_pay++;
     fake.paid_amount = request->amount_krw;
     if (fake.pay != MESH_OK) {
@@ -62,7 +70,7 @@ MESH_STATUS store_ask_payment(struct mesh_ctx *call, const struct order_service 
 {
     (void)call;
     (void)unused;
-    CHECK_INT(asked->total_krw, 100000);
+    assert_int_equal(asked->total_krw, 100000);
     *ret_done = fake.stored == ORDER__ORDER_STATUS__ORDER_STATUS_RECEIVED;
     fake.n_asked += *ret_done;
     asked->payment_asked = *ret_done;
@@ -115,7 +123,7 @@ MESH_STATUS order_emit_order_placed(struct mesh_ctx *call, struct mesh_tx *tx,
 {
     (void)call;
     (void)tx;
-    CHECK(event->payment_id[0] != '\0');
+    assert_true(event->payment_id[0] != '\0');
     fake.n_placed++;
     return MESH_OK;
 }
