@@ -32,10 +32,10 @@ has "$placed" ORDER_STATUS_PLACED
 order_id=$(sed -n 's/.*"orderId": "\([^"]*\)".*/\1/p' <<<"$placed")
 
 refused=$(place "$(uuid)" 1000) && fail "1000 of 10 were sold"
-has "$refused" FailedPrecondition
+has "$refused" '"code": 9'
 has "$refused" INSUFFICIENT_STOCK
 invalid=$(place not-a-uuid 0) && fail "an invalid request was taken"
-has "$invalid" InvalidArgument
+has "$invalid" '"code": 3'
 has "$invalid" request_id
 has "$invalid" quantity
 

@@ -46,6 +46,7 @@ struct mesh__relay {
     char *pass;       /* snapshot of a pass that was broken off; NULL: none */
     int64_t acked_id; /* the rows of the pass up to this one are published */
     bool large;       /* they are too large to be fetched by the page */
+    bool proven;      /* this connection has stored something */
     char server_id[BROKER_ID_SIZE];
     uint64_t last_sequence;
     char last_event_id[MESH_UUID_SIZE];
@@ -143,6 +144,24 @@ static void settle(struct mesh__relay *relay)
 
 /* ---- a pass ---- */
 
+/*
+ * The first publication of a connection goes alone: a broker that has just started may refuse some
+ * and take the next, and so turn their order round.
+ */
+static bool prove(struct mesh__relay *relay)
+{
+    settle(relay);
+    while (!mesh__window_empty(&relay->window)) {
+        if (stopping(relay) || mesh__window_broken(&relay->window)) {
+            return false;
+        }
+        mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
+        settle(relay);
+    }
+    relay->proven = true;
+    return true;
+}
+
 /* False: the window is broken, or it is time to stop. */
 static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struct mesh_rows *rows,
                     int64_t row)
@@ -166,7 +185,7 @@ static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struc
         mesh__window_ack(&relay->window, token, &ack);
         return false;
     }
-    return true;
+    return relay->proven || prove(relay);
 }
 
 static MESH_STATUS publish_page(struct mesh__relay *relay, struct pass *pass)
@@ -400,6 +419,7 @@ static bool get_ready(struct mesh__relay *relay)
     }
     mesh__link_close(&relay->link);
     mesh__window_reset(&relay->window);
+    relay->proven = false;
     if (mesh__link_open(relay->ctx, &relay->link, &callbacks) != MESH_OK) {
         return false;
     }

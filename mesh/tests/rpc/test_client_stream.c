@@ -51,7 +51,7 @@ static void script_count(struct peer_call *call, void *arg)
 
 static void script_endless(struct peer_call *call, void *arg)
 {
-    static uint8_t body[100000];
+    uint8_t body[100000];
 
     (void)arg;
     memset(body, 'x', sizeof body);

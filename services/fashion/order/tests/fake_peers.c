@@ -98,8 +98,8 @@ static enum mesh_status answer_at_random(enum fake_rpc rpc)
 static void check_correlation(const struct mesh_ctx *ctx, const char *order_id)
 {
     if (strcmp(mesh_ctx_correlation_id(ctx), order_id) != 0) {
-        fprintf(stderr, "a peer was asked for order %s in the name of \"%s\"\n", order_id,
-                mesh_ctx_correlation_id(ctx));
+        (void)fprintf(stderr, "a peer was asked for order %s in the name of \"%s\"\n", order_id,
+                      mesh_ctx_correlation_id(ctx));
         abort();
     }
 }

@@ -28,27 +28,31 @@ static inline void *lose(void *arg)
     return NULL;
 }
 
-/*
- * Moves the order, but commits only when the loser, which still saw the order as it was, waits for
- * its row.
- */
-static inline void lose_to(struct mesh_ctx *ctx, const struct order_move *move,
-                           struct loser *ret_loser)
+/* Lets it run, in a thread, until it waits for a row that tx has changed; then commits. */
+static inline void run_into(struct mesh_ctx *ctx, struct mesh_tx **tx, struct loser *ret_loser)
 {
-    struct order *order = stored(ctx, ret_loser->order_id);
-    cleanup_tx struct mesh_tx *tx = NULL;
     pthread_t thread;
-    bool moved;
 
-    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
-    CHECK_INT(store_move_order(ctx, &service, tx, order, move, &moved), MESH_OK);
-    CHECK(moved);
     CHECK_INT(pthread_create(&thread, NULL, lose, ret_loser), 0);
     while (FIXTURE_INT64("select count(*) from pg_locks where not granted", MESH_NO_ARGS) == 0) {
         CHECK(mesh_ctx_remaining_ms(ctx) > 0);
     }
-    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_commit(ctx, tx), MESH_OK);
     CHECK_INT(pthread_join(thread, NULL), 0);
+}
+
+/* Moves the order after the loser's look at it and before its move. */
+static inline void lose_to(struct mesh_ctx *ctx, const struct order_move *move,
+                           struct loser *ret_loser)
+{
+    cleanup_tx struct mesh_tx *tx = NULL;
+    bool moved;
+
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    CHECK_INT(store_move_order(ctx, &service, tx, stored(ctx, ret_loser->order_id), move, &moved),
+              MESH_OK);
+    CHECK(moved);
+    run_into(ctx, &tx, ret_loser);
 }
 
 #define TO_REJECTED(why) (&(struct order_move){.to = STATUS(REJECTED), .reject_reason = (why)})

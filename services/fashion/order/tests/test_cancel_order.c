@@ -175,6 +175,26 @@ TEST(a_cancel_that_finds_the_order_pending_rejects_it_all_the_same)
     check_told(ctx, loser.order_id, STATUS(REJECTED));
 }
 
+TEST(a_cancel_tells_that_payment_was_asked_although_it_was_asked_after_its_look)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    struct loser canceller = {.run = try_cancel};
+    cleanup_tx struct mesh_tx *tx = NULL;
+    const Order__OrderRejected *event;
+
+    begin();
+    canceller.order_id = given(ctx, STATUS(RECEIVED))->order_id;
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &sql_ask_payment,
+                            MESH_ARGS(mesh_uuid(canceller.order_id), mesh_int64(100000)),
+                            &(struct mesh_rows *){NULL}),
+              MESH_OK);
+    run_into(ctx, &tx, &canceller);
+    CHECK_INT(canceller.status, MESH_OK);
+    event = EMITTED(ctx, order__order_rejected, "OrderRejected", canceller.order_id);
+    CHECK(event->payment_asked); /* else payment would keep the money */
+}
+
 #define N_THREADS 16
 
 struct rush {

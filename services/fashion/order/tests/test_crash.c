@@ -153,6 +153,28 @@ TEST(PX_11_after_a_crash_anywhere_the_sweep_rejects_what_nobody_repeats)
     }
 }
 
+TEST(a_repeat_that_cannot_touch_its_row_asks_nobody_and_may_be_repeated)
+{
+    static const struct crash no_touch[] = {{.point = "update"},
+                                            {.point = "update commit", .deadly = true}};
+
+    for (size_t i = 0; i < 2; i++) {
+        cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+        Order__PlaceOrderRequest *request = request_of(ctx);
+        struct crash crash = no_touch[i];
+
+        begin();
+        take_to(ctx, request, STATUS(RECEIVED));
+        break_it(&crash);
+        CHECK_INT(try_place(ctx, request), MESH_UNAVAILABLE);
+        CHECK(mesh_ctx_error_retry_ms(ctx) >= 0);
+        CHECK_INT(fake_asked(FAKE_RESERVE).n, 0);
+        mend();
+        CHECK_INT(try_place(ctx, request), MESH_OK);
+        check_told(ctx, stored_for(ctx, request)->order_id, STATUS(PLACED));
+    }
+}
+
 static void break_event(void *arg __attribute__((unused)))
 {
     struct crash crash = {.point = "event"};
