@@ -7,25 +7,25 @@ fail() { echo "FAILED: $*"; exit 1; }
 has() { grep -qF -- "$2" <<<"$1" || fail "no $2 in: $1"; }
 uuid() { cat /proc/sys/kernel/random/uuid; }
 
-has "$(g "$ORDER_ADDRESS" list)" fashion.order.v1.OrderService
-has "$(g "$ORDER_ADDRESS" list)" grpc.health.v1.Health
-has "$(g "$ORDER_ADDRESS" list fashion.order.v1.OrderService)" fashion.order.v1.OrderService.PlaceOrder
-has "$(g "$ORDER_ADDRESS" describe fashion.order.v1.OrderService)" 'rpc PlaceOrder ( .fashion.order.v1.PlaceOrderRequest )'
-has "$(g "$ORDER_ADDRESS" describe fashion.order.v1.PlaceOrderRequest)" 'optional int64 expected_total_krw = 6'
-has "$(g "$ORDER_ADDRESS" describe fashion.order.v1.OrderService.PlaceOrder)" 'idempotency_level = IDEMPOTENT'
-has "$(g -d '{"service": "fashion.order.v1.OrderService"}' "$ORDER_ADDRESS" grpc.health.v1.Health/Check)" SERVING
+has "$(g "$ADDRESS_ORDER" list)" fashion.order.v1.OrderService
+has "$(g "$ADDRESS_ORDER" list)" grpc.health.v1.Health
+has "$(g "$ADDRESS_ORDER" list fashion.order.v1.OrderService)" fashion.order.v1.OrderService.PlaceOrder
+has "$(g "$ADDRESS_ORDER" describe fashion.order.v1.OrderService)" 'rpc PlaceOrder ( .fashion.order.v1.PlaceOrderRequest )'
+has "$(g "$ADDRESS_ORDER" describe fashion.order.v1.PlaceOrderRequest)" 'optional int64 expected_total_krw = 6'
+has "$(g "$ADDRESS_ORDER" describe fashion.order.v1.OrderService.PlaceOrder)" 'idempotency_level = IDEMPOTENT'
+has "$(g -d '{"service": "fashion.order.v1.OrderService"}' "$ADDRESS_ORDER" grpc.health.v1.Health/Check)" SERVING
 
 request=$(uuid)
 article='"code": "9000", "size": "S"'
 registered=$(g -d "{\"request_id\": \"$request\", $article, \"name\": \"Shirt\", \"unit_price_krw\": 50000, \"stock\": 10}" \
-    "$PRODUCT_ADDRESS" fashion.product.v1.ProductService/RegisterProduct)
+    "$ADDRESS_PRODUCT" fashion.product.v1.ProductService/RegisterProduct)
 has "$registered" '"stock": "10"'
 [ "$registered" = "$(g -d "{\"request_id\": \"$request\", $article, \"name\": \"Shirt\", \"unit_price_krw\": 50000, \"stock\": 10}" \
-    "$PRODUCT_ADDRESS" fashion.product.v1.ProductService/RegisterProduct)" ] || fail "a repeat answers something else"
+    "$ADDRESS_PRODUCT" fashion.product.v1.ProductService/RegisterProduct)" ] || fail "a repeat answers something else"
 
 place() { # REQUEST_ID QUANTITY
     g -format-error -d "{\"request_id\": \"$1\", \"customer_id\": \"c-1\", \"product_code\": \"9000\", \"size\": \"S\", \"quantity\": $2}" \
-        "$ORDER_ADDRESS" fashion.order.v1.OrderService/PlaceOrder 2>&1
+        "$ADDRESS_ORDER" fashion.order.v1.OrderService/PlaceOrder 2>&1
 }
 placed=$(place "$(uuid)" 2)
 has "$placed" ORDER_STATUS_PLACED
@@ -40,15 +40,15 @@ has "$invalid" request_id
 has "$invalid" quantity
 
 for _ in $(seq 100); do
-    row=$(g -d "{\"order_id\": \"$order_id\"}" "$CUSTOMERCENTER_ADDRESS" fashion.customercenter.v1.DashboardService/GetDashboard 2>&1) || true
+    row=$(g -d "{\"order_id\": \"$order_id\"}" "$ADDRESS_CUSTOMERCENTER" fashion.customercenter.v1.DashboardService/GetDashboard 2>&1) || true
     grep -q ORDER_STATUS_SHIPPED <<<"$row" && grep -q PAYMENT_STATUS_PAID <<<"$row" && break
     sleep 0.05
 done
 has "$row" ORDER_STATUS_SHIPPED
 has "$row" PAYMENT_STATUS_PAID
 has "$row" '"deliveryId"'
-has "$(g -d "{\"order_id\": \"$order_id\"}" "$PAYMENT_ADDRESS" fashion.payment.v1.PaymentService/GetPayment)" '"amountKrw": "100000"'
-missing=$(g -d "{\"order_id\": \"$(uuid)\"}" "$ORDER_ADDRESS" fashion.order.v1.OrderService/GetOrder 2>&1) && fail "an unknown order was found"
+has "$(g -d "{\"order_id\": \"$order_id\"}" "$ADDRESS_PAYMENT" fashion.payment.v1.PaymentService/GetPayment)" '"amountKrw": "100000"'
+missing=$(g -d "{\"order_id\": \"$(uuid)\"}" "$ADDRESS_ORDER" fashion.order.v1.OrderService/GetOrder 2>&1) && fail "an unknown order was found"
 has "$missing" NotFound
-unknown=$(g -d '{}' "$ORDER_ADDRESS" fashion.order.v1.OrderService/Nothing 2>&1) && fail "an unknown method answered"
+unknown=$(g -d '{}' "$ADDRESS_ORDER" fashion.order.v1.OrderService/Nothing 2>&1) && fail "an unknown method answered"
 echo "an order by grpcurl: fine"

@@ -2,7 +2,9 @@
 """Rules of the fashion store that the end-to-end scenario does not show; each test names its row."""
 import asyncio
 import concurrent.futures
+import json
 import os
+import subprocess
 import threading
 
 import grpc
@@ -352,3 +354,41 @@ def test_PX_16_a_lost_broker_is_in_no_probe(cluster, store):
     finally:
         os.kill(pid, 18)
     eventually(lambda: store.get_order(order.order_id).status == SHIPPED, 20)
+
+
+@pytest.mark.smoke
+def test_foreign_clients_of_health_reflection_and_metrics_are_served(cluster, store):
+    store.place(store.register())  # some metrics begin with the first call
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+    for service in SERVICES:
+        with grpc.insecure_channel(f"127.0.0.1:{cluster[service].grpc_port}") as channel:
+            names = [n for n in ProtoReflectionDescriptorDatabase(channel).get_services() if n.startswith("fashion.")]
+            assert len(names) == 1
+            health = health_pb2_grpc.HealthStub(channel)
+            for name in ("", *names):
+                assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == 1
+                assert next(iter(health.Watch(health_pb2.HealthCheckRequest(service=name)))).status == 1
+            with pytest.raises(grpc.RpcError) as error:
+                health.Check(health_pb2.HealthCheckRequest(service="no.such.Service"))
+            assert error.value.code() == grpc.StatusCode.NOT_FOUND
+        status, text = cluster[service].http("/metrics")
+        assert status == 200
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        for name in ("grpc_server_started_total", "grpc_server_handled_total", "grpc_server_handling_seconds_bucket",
+                     "mesh_server_queue_depth", "process_resident_memory_bytes"):
+            assert f"\n{name}" in text, (service, name)
+    assert "\ngrpc_client_handled_total" in cluster["order"].http("/metrics")[1]
+    assert "\nmesh_outbox_backlog" in cluster["order"].http("/metrics")[1]
+
+
+def test_every_finished_call_is_one_json_line(cluster, store):
+    order = store.place(store.register()).order
+    lines = [json.loads(line) for line in cluster["order"].log().splitlines() if line.startswith("{")]
+    calls = [l for l in lines if l["message"] == "call" and l.get("correlation_id") == order.order_id
+             and l["method"].endswith("/PlaceOrder")]
+    assert len(calls) == 1
+    assert calls[0]["code"] == "OK" and calls[0]["ms"] >= 0 and len(calls[0]["trace_id"]) == 32
+    assert calls[0]["request_id"] and calls[0]["peer"].startswith("ipv4:127.0.0.1:")

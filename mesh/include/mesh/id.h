@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Identifiers and time for services. */
+/* Identifiers for services. */
 #ifndef MESH_ID_H
 #define MESH_ID_H
 
@@ -12,8 +12,5 @@
 void mesh_uuid_v7(char ret_uuid[MESH_UUID_SIZE]);
 /* The same, in ctx's memory. */
 const char *mesh_new_id(struct mesh_ctx *ctx);
-
-/* The wall clock, in microseconds since the Unix epoch. */
-int64_t mesh_now_us(void);
 
 #endif

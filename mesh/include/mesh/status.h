@@ -50,5 +50,8 @@ enum mesh_status {
 
 /* The canonical name, such as "NOT_FOUND"; "UNKNOWN" for a number that is no gRPC code. */
 const char *mesh_status_name(enum mesh_status status);
+/* The name as gRPC's metrics have it, such as "NotFound" ("Canceled" has one l); "Unknown" for a
+ * number that is no gRPC code. */
+const char *mesh_status_label(enum mesh_status status);
 
 #endif

@@ -2,6 +2,7 @@
 #include "mesh/id.h"
 
 #include "core/clock.h"
+#include "mesh/time.h"
 
 #include <stdatomic.h>
 

@@ -3,29 +3,42 @@
 
 #include <stddef.h>
 
-static const char *const names[] = {
-    [MESH_OK] = "OK",
-    [MESH_CANCELLED] = "CANCELLED",
-    [MESH_UNKNOWN] = "UNKNOWN",
-    [MESH_INVALID_ARGUMENT] = "INVALID_ARGUMENT",
-    [MESH_DEADLINE_EXCEEDED] = "DEADLINE_EXCEEDED",
-    [MESH_NOT_FOUND] = "NOT_FOUND",
-    [MESH_ALREADY_EXISTS] = "ALREADY_EXISTS",
-    [MESH_PERMISSION_DENIED] = "PERMISSION_DENIED",
-    [MESH_RESOURCE_EXHAUSTED] = "RESOURCE_EXHAUSTED",
-    [MESH_FAILED_PRECONDITION] = "FAILED_PRECONDITION",
-    [MESH_ABORTED] = "ABORTED",
-    [MESH_OUT_OF_RANGE] = "OUT_OF_RANGE",
-    [MESH_UNIMPLEMENTED] = "UNIMPLEMENTED",
-    [MESH_INTERNAL] = "INTERNAL",
-    [MESH_UNAVAILABLE] = "UNAVAILABLE",
-    [MESH_DATA_LOSS] = "DATA_LOSS",
-    [MESH_UNAUTHENTICATED] = "UNAUTHENTICATED",
+static const struct {
+    const char *name;
+    const char *label;
+} codes[] = {
+    [MESH_OK] = {"OK", "OK"},
+    [MESH_CANCELLED] = {"CANCELLED", "Canceled"},
+    [MESH_UNKNOWN] = {"UNKNOWN", "Unknown"},
+    [MESH_INVALID_ARGUMENT] = {"INVALID_ARGUMENT", "InvalidArgument"},
+    [MESH_DEADLINE_EXCEEDED] = {"DEADLINE_EXCEEDED", "DeadlineExceeded"},
+    [MESH_NOT_FOUND] = {"NOT_FOUND", "NotFound"},
+    [MESH_ALREADY_EXISTS] = {"ALREADY_EXISTS", "AlreadyExists"},
+    [MESH_PERMISSION_DENIED] = {"PERMISSION_DENIED", "PermissionDenied"},
+    [MESH_RESOURCE_EXHAUSTED] = {"RESOURCE_EXHAUSTED", "ResourceExhausted"},
+    [MESH_FAILED_PRECONDITION] = {"FAILED_PRECONDITION", "FailedPrecondition"},
+    [MESH_ABORTED] = {"ABORTED", "Aborted"},
+    [MESH_OUT_OF_RANGE] = {"OUT_OF_RANGE", "OutOfRange"},
+    [MESH_UNIMPLEMENTED] = {"UNIMPLEMENTED", "Unimplemented"},
+    [MESH_INTERNAL] = {"INTERNAL", "Internal"},
+    [MESH_UNAVAILABLE] = {"UNAVAILABLE", "Unavailable"},
+    [MESH_DATA_LOSS] = {"DATA_LOSS", "DataLoss"},
+    [MESH_UNAUTHENTICATED] = {"UNAUTHENTICATED", "Unauthenticated"},
 };
 
-const char *mesh_status_name(enum mesh_status status)
+static size_t index_of(enum mesh_status status)
 {
     size_t i = (size_t)status;
 
-    return i < sizeof(names) / sizeof(names[0]) ? names[i] : names[MESH_UNKNOWN];
+    return i < sizeof(codes) / sizeof(codes[0]) ? i : MESH_UNKNOWN;
+}
+
+const char *mesh_status_name(enum mesh_status status)
+{
+    return codes[index_of(status)].name;
+}
+
+const char *mesh_status_label(enum mesh_status status)
+{
+    return codes[index_of(status)].label;
 }

@@ -7,6 +7,7 @@
 #include "events_sql.h"
 #include "mesh/event.h"
 #include "mesh/id.h"
+#include "mesh/time.h"
 
 #include <string.h>
 

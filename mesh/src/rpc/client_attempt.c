@@ -38,7 +38,7 @@ void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *c
     attempt->metrics = mesh__client_metrics(client, method);
     attempt->started_ns = mesh__now_ns();
     attempt->deadline_ns = deadline_ns;
-    mesh__client_count_started(attempt->metrics);
+    mesh__call_started(attempt->metrics);
     attempt->wire = mesh__wire->call_new(client->channel, ctx->inbound, mesh__client_queue(),
                                          method->path, deadline_ns);
 }
@@ -224,7 +224,7 @@ MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attemp
 
 void mesh__attempt_done(struct mesh__attempt *attempt, enum mesh_status status)
 {
-    mesh__client_count_handled(attempt->metrics, status, mesh__now_ns() - attempt->started_ns);
+    mesh__call_handled(attempt->metrics, status, mesh__now_ns() - attempt->started_ns);
     mesh__wire->call_free(attempt->wire);
     attempt->wire = NULL;
 }

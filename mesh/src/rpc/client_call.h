@@ -7,6 +7,7 @@
 #include "core/ctx_impl.h"
 #include "mesh/client.h"
 #include "mesh/stream.h"
+#include "rpc/call_metrics.h"
 #include "rpc/wire.h"
 
 struct mesh__method_metrics;
@@ -38,7 +39,7 @@ struct mesh__attempt {
     struct wire_call *wire;
     const struct mesh_client *client;
     const struct mesh_method *method;
-    struct mesh__method_metrics *metrics;
+    struct mesh__call_metrics *metrics;
     int64_t started_ns;
     int64_t deadline_ns;
 };
@@ -86,12 +87,9 @@ bool mesh__transport_text(const char *text);
 /* ---- metrics ------------------------------------------------------------------------------ */
 
 /* Finds or makes the metrics of a method; they live as long as the client. */
-struct mesh__method_metrics *mesh__client_metrics(struct mesh_client *client,
-                                                  const struct mesh_method *method);
+struct mesh__call_metrics *mesh__client_metrics(struct mesh_client *client,
+                                                const struct mesh_method *method);
 void mesh__client_metrics_free(struct mesh_client *client);
-void mesh__client_count_started(struct mesh__method_metrics *metrics);
-void mesh__client_count_handled(struct mesh__method_metrics *metrics, enum mesh_status status,
-                                int64_t elapsed_ns);
 
 /* ---- streams ------------------------------------------------------------------------------ */
 

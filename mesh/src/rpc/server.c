@@ -56,7 +56,7 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
         added->lane = health ? SERVER_WATCH : SERVER_STREAM;
     }
     added->queue = added->lane == SERVER_WORKER ? &server->unary : &server->stream;
-    added->metrics = mesh__server_metrics_new(served->type->name, method->name, method->kind);
+    added->metrics = mesh__call_metrics_new(MESH__SERVER, served->type->name, method->name, method->kind);
     added->request_id = find_request_id(&server->options, method);
     added->wire =
         mesh__wire->server_register(server->wire, method->path, method->kind == MESH_UNARY);
@@ -71,7 +71,7 @@ static void add_unknown(struct mesh_server *server)
     unknown->log_level = MESH_LOG_INFO;
     unknown->queue = &server->stream;
     /* Not by the names that clients make up: each would be kept for ever. */
-    unknown->metrics = mesh__server_metrics_new("unknown", "unknown", MESH_UNARY);
+    unknown->metrics = mesh__call_metrics_new(MESH__SERVER, "unknown", "unknown", MESH_UNARY);
 }
 
 /* Health and reflection stand behind the process's own services. */
@@ -316,9 +316,9 @@ void mesh__server_free(struct mesh_server *server)
     queue_done(&server->stream);
     mesh__wire->stop();
     for (size_t i = 0; i < server->n_methods; i++) {
-        mesh__server_metrics_free(server->methods[i].metrics);
+        mesh__call_metrics_free(server->methods[i].metrics);
     }
-    mesh__server_metrics_free(server->unknown.metrics);
+    mesh__call_metrics_free(server->unknown.metrics);
     free(server->methods);
     mesh__health_free(server->health);
     mesh__reflection_free(server->reflection);

@@ -135,7 +135,7 @@ static void on_requested(struct server_call *call, bool ok)
     mesh__call_request(call->method);
     call->started_ns = mesh__now_ns();
     set_deadline(call);
-    mesh__server_count_started(call->method->metrics);
+    mesh__call_started(call->method->metrics);
     mesh__call_batch(call, &(struct wire_batch){.ops = WIRE_RECV_CLOSE}, &call->closed);
     hand_on(call);
 }

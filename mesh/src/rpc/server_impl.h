@@ -5,6 +5,7 @@
 
 #include "core/ctx_impl.h"
 #include "mesh/log.h"
+#include "rpc/call_metrics.h"
 #include "rpc/server.h"
 #include "rpc/stream_impl.h"
 #include "rpc/wire.h"
@@ -12,7 +13,6 @@
 #include <pthread.h>
 
 struct server_call;
-struct server_metrics;
 struct workers;
 struct stream_threads;
 struct health;
@@ -44,7 +44,7 @@ struct server_method {
     enum mesh_log_level log_level; /* of its calls */
     struct server_queue *queue;
     struct wire_method *wire; /* NULL for SERVER_UNKNOWN */
-    struct server_metrics *metrics;
+    struct mesh__call_metrics *metrics;
     const ProtobufCFieldDescriptor *request_id; /* shown in the log; NULL: it has none */
 };
 
@@ -135,12 +135,7 @@ void mesh__call_log(const struct server_call *call, struct mesh_ctx *ctx, enum m
 
 /* ---- metrics ------------------------------------------------------------------------------ */
 
-struct server_metrics *mesh__server_metrics_new(const char *service, const char *method,
-                                                enum mesh_method_kind kind);
-void mesh__server_metrics_free(struct server_metrics *metrics);
-void mesh__server_count_started(struct server_metrics *metrics);
-void mesh__server_count_handled(struct server_metrics *metrics, enum mesh_status status,
-                                int64_t elapsed_ns);
+/* A call that no handler sees. */
 void mesh__server_count_rejected(const char *reason);
 
 /* ---- threads ------------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
 #include "core/ctx_impl.h"
 #include "fake_clock.h"
 #include "mesh/id.h"
+#include "mesh/time.h"
 #include "mesh/validate.h"
 #include "test.h"
 

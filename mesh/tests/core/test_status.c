@@ -19,6 +19,23 @@ TEST(a_number_that_is_no_code_is_unknown)
     CHECK_TEXT(mesh_status_name((enum mesh_status) - 1), "UNKNOWN");
 }
 
+/* go-grpc-prometheus' values of grpc_code: dashboards made for it work unchanged. */
+TEST(every_code_has_its_label_in_metrics)
+{
+    static const char *const labels[] = {
+        "OK",           "Canceled",         "Unknown",           "InvalidArgument",
+        "DeadlineExceeded", "NotFound",     "AlreadyExists",     "PermissionDenied",
+        "ResourceExhausted", "FailedPrecondition", "Aborted",    "OutOfRange",
+        "Unimplemented", "Internal",        "Unavailable",       "DataLoss",
+        "Unauthenticated"};
+
+    for (int i = 0; i <= 16; i++) {
+        CHECK_TEXT(mesh_status_label((enum mesh_status)i), labels[i]);
+    }
+    CHECK_TEXT(mesh_status_label((enum mesh_status)17), "Unknown");
+    CHECK_TEXT(mesh_status_label((enum mesh_status) - 1), "Unknown");
+}
+
 static enum mesh_status try_twice(enum mesh_status first, int *ret_reached)
 {
     MESH_TRY(first);

@@ -3,6 +3,7 @@
 #include "events/reader.h"
 #include "fixture.h"
 #include "mesh/id.h"
+#include "mesh/time.h"
 #include "test.h"
 
 #include <inttypes.h>

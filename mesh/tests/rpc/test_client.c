@@ -335,7 +335,7 @@ TEST(calls_are_counted_by_method_and_code)
     fresh();
     CHECK(call("CountedOnce") == MESH_UNIMPLEMENTED);
     CHECK_INT(counted("grpc_client_started_total", NULL), 1);
-    CHECK_INT(counted("grpc_client_handled_total", "UNIMPLEMENTED"), 1);
+    CHECK_INT(counted("grpc_client_handled_total", "Unimplemented"), 1);
     CHECK_INT(counted("grpc_client_handled_total", "OK"), 0);
 }
 

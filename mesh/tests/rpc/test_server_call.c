@@ -349,7 +349,7 @@ TEST(calls_are_counted_by_their_status)
     double started = served_metric("grpc_server_started_total" LABELS(""));
     double ok = served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"OK\""));
     double refused =
-        served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"FAILED_PRECONDITION\""));
+        served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"FailedPrecondition\""));
 
     begin(NULL);
     CHECK(served_call(&served, "Fail", "", NULL) == MESH_OK);
@@ -357,7 +357,7 @@ TEST(calls_are_counted_by_their_status)
     CHECK(served_call(&served, "Fail", "", NULL) == MESH_FAILED_PRECONDITION);
     CHECK(served_metric("grpc_server_started_total" LABELS("")) == started + 2);
     CHECK(served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"OK\"")) == ok + 1);
-    CHECK(served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"FAILED_PRECONDITION\"")) ==
+    CHECK(served_metric("grpc_server_handled_total" LABELS(",grpc_code=\"FailedPrecondition\"")) ==
           refused + 1);
     CHECK(served_metric("grpc_server_handling_seconds_count" LABELS("")) == started + 2);
 }

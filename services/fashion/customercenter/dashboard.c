@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dashboard.h"
 
-#define US_PER_S 1000000
+#include "mesh/time.h"
+
 #define ORDER(name) ORDER__ORDER_STATUS__ORDER_STATUS_##name
 #define DELIVERY(name) DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_##name
 
@@ -29,16 +30,6 @@ Order__OrderStatus dashboard_order_status(Order__OrderStatus order,
     return shown[order][delivery];
 }
 
-static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
-{
-    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
-
-    google__protobuf__timestamp__init(time);
-    time->seconds = unix_us / US_PER_S;
-    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
-    return time;
-}
-
 Customercenter__Dashboard *dashboard_describe(struct mesh_ctx *ctx,
                                               const struct dashboard *dashboard)
 {
@@ -62,6 +53,6 @@ Customercenter__Dashboard *dashboard_describe(struct mesh_ctx *ctx,
         message->delivery_id = dashboard->delivery_id;
     }
     message->reject_reason = dashboard->reject_reason;
-    message->update_time = timestamp(ctx, dashboard->updated_us);
+    message->update_time = mesh_timestamp(ctx, dashboard->updated_us);
     return message;
 }

@@ -7,7 +7,7 @@
  * A watcher looks when it is told of a change, at most every 20 ms, so that several come as one,
  * and once a second anyway, which also finds what no signal told.
  */
-#include "mesh/id.h"
+#include "mesh/time.h"
 #include "service.h"
 #include "store.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "delivery.h"
 
-#define US_PER_S 1000000
+#include "mesh/time.h"
 
 #define NONE DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_UNSPECIFIED
 #define STARTED DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_STARTED
@@ -29,16 +29,6 @@ Delivery__DeliveryStatus delivery_after(enum delivery_event event, Delivery__Del
     return NONE;
 }
 
-static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
-{
-    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
-
-    google__protobuf__timestamp__init(time);
-    time->seconds = unix_us / US_PER_S;
-    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
-    return time;
-}
-
 Delivery__Delivery *delivery_describe(struct mesh_ctx *ctx, const struct delivery *delivery)
 {
     Delivery__Delivery *message = mesh_alloc(ctx, sizeof(*message));
@@ -51,8 +41,8 @@ Delivery__Delivery *delivery_describe(struct mesh_ctx *ctx, const struct deliver
     message->size = delivery->size;
     message->quantity = delivery->quantity;
     message->environment = delivery->environment;
-    message->create_time = timestamp(ctx, delivery->created_us);
-    message->update_time = timestamp(ctx, delivery->updated_us);
+    message->create_time = mesh_timestamp(ctx, delivery->created_us);
+    message->update_time = mesh_timestamp(ctx, delivery->updated_us);
     return message;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "order.h"
 
-#define US_PER_S 1000000
+#include "mesh/time.h"
 
 bool order_is_refusal(enum mesh_status status)
 {
@@ -41,16 +41,6 @@ Order__OrderStatus order_after(enum order_event event, Order__OrderStatus status
     return ORDER__ORDER_STATUS__ORDER_STATUS_UNSPECIFIED;
 }
 
-static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
-{
-    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
-
-    google__protobuf__timestamp__init(time);
-    time->seconds = unix_us / US_PER_S;
-    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
-    return time;
-}
-
 Order__Order *order_describe(struct mesh_ctx *ctx, const struct order *order)
 {
     Order__Order *message = mesh_alloc(ctx, sizeof(*message));
@@ -68,10 +58,10 @@ Order__Order *order_describe(struct mesh_ctx *ctx, const struct order *order)
     }
     message->reject_reason = order->reject_reason;
     if (order->pay_before_us != 0) {
-        message->pay_before = timestamp(ctx, order->pay_before_us);
+        message->pay_before = mesh_timestamp(ctx, order->pay_before_us);
     }
-    message->create_time = timestamp(ctx, order->created_us);
-    message->update_time = timestamp(ctx, order->updated_us);
+    message->create_time = mesh_timestamp(ctx, order->created_us);
+    message->update_time = mesh_timestamp(ctx, order->updated_us);
     return message;
 }
 
@@ -98,7 +88,7 @@ void order_describe_pending(struct mesh_ctx *ctx, const struct order *order,
     ret_event->size = order->size;
     ret_event->quantity = order->quantity;
     ret_event->total_krw = order->total_krw;
-    ret_event->pay_before = timestamp(ctx, order->pay_before_us);
+    ret_event->pay_before = mesh_timestamp(ctx, order->pay_before_us);
     ret_event->version = order->version;
 }
 

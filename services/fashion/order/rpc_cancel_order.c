@@ -37,11 +37,7 @@ static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, s
     if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_RECEIVED ||
         (*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
         MESH_TRY(saga_reject(ctx, service, order, BY_CUSTOMER));
-        if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED &&
-            strcmp((*order)->reject_reason, BY_CUSTOMER) == 0) {
-            return MESH_OK; /* also if another cancel was a little quicker */
-        }
-        /* Somebody moved it first: go on from what it is now. */
+        /* If somebody moved it first: go on from what it is now. */
     }
     switch ((*order)->status) {
     case ORDER__ORDER_STATUS__ORDER_STATUS_PLACED:
@@ -50,6 +46,9 @@ static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, s
     case ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED:
         return MESH_OK;
     case ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED:
+        if (strcmp((*order)->reject_reason, BY_CUSTOMER) == 0) {
+            return MESH_OK; /* this cancel, or an earlier one that it repeats */
+        }
         return order_fail_rejected(ctx, *order);
     default: /* RECEIVED became PAYMENT_PENDING just now */
         return mesh_fail_retry(ctx, RETRY_AFTER_MS, "order %s is being placed", (*order)->order_id);

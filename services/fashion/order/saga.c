@@ -7,6 +7,7 @@
 #include "saga.h"
 
 #include "fashion/product/v1/product.mesh.h"
+#include "mesh/time.h"
 #include "store.h"
 
 #define RETRY_AFTER_MS 1000
@@ -218,12 +219,7 @@ MESH_STATUS saga_answer(struct mesh_ctx *ctx, const struct order_service *servic
     *ret_order = order_describe(ctx, order);
     *ret_retry_after = NULL;
     if (order->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
-        Google__Protobuf__Duration *pause = mesh_alloc(ctx, sizeof(*pause));
-
-        google__protobuf__duration__init(pause);
-        pause->seconds = service->pay_retry_ms / 1000;
-        pause->nanos = (int32_t)(service->pay_retry_ms % 1000) * 1000000;
-        *ret_retry_after = pause;
+        *ret_retry_after = mesh_duration(ctx, service->pay_retry_ms);
     }
     return MESH_OK;
 }

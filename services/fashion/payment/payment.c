@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "payment.h"
 
-#include <inttypes.h>
+#include "mesh/time.h"
 
-#define US_PER_S 1000000
+#include <inttypes.h>
 
 #define NONE PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED
 #define PAID PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_PAID
@@ -55,16 +55,6 @@ MESH_STATUS payment_check(struct mesh_ctx *ctx, const struct payment *payment, i
     return MESH_OK;
 }
 
-static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
-{
-    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
-
-    google__protobuf__timestamp__init(time);
-    time->seconds = unix_us / US_PER_S;
-    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
-    return time;
-}
-
 Payment__Payment *payment_describe(struct mesh_ctx *ctx, const struct payment *payment)
 {
     Payment__Payment *message = mesh_alloc(ctx, sizeof(*message));
@@ -74,8 +64,8 @@ Payment__Payment *payment_describe(struct mesh_ctx *ctx, const struct payment *p
     message->order_id = payment->order_id;
     message->status = payment->status;
     message->amount_krw = payment->amount_krw;
-    message->create_time = timestamp(ctx, payment->created_us);
-    message->update_time = timestamp(ctx, payment->updated_us);
+    message->create_time = mesh_timestamp(ctx, payment->created_us);
+    message->update_time = mesh_timestamp(ctx, payment->updated_us);
     return message;
 }
 

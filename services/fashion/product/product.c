@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "product.h"
 
+#include "mesh/time.h"
+
 #include <inttypes.h>
-
-#define US_PER_S 1000000
-
-static Google__Protobuf__Timestamp *timestamp(struct mesh_ctx *ctx, int64_t unix_us)
-{
-    Google__Protobuf__Timestamp *time = mesh_alloc(ctx, sizeof(*time));
-
-    google__protobuf__timestamp__init(time);
-    time->seconds = unix_us / US_PER_S;
-    time->nanos = (int32_t)(unix_us % US_PER_S) * 1000;
-    return time;
-}
 
 const char *product_etag(struct mesh_ctx *ctx, const struct product *product)
 {
@@ -32,8 +22,8 @@ Product__Product *product_describe(struct mesh_ctx *ctx, const struct product *p
     message->unit_price_krw = product->unit_price_krw;
     message->stock = product->stock;
     message->etag = product_etag(ctx, product);
-    message->create_time = timestamp(ctx, product->created_us);
-    message->update_time = timestamp(ctx, product->updated_us);
+    message->create_time = mesh_timestamp(ctx, product->created_us);
+    message->update_time = mesh_timestamp(ctx, product->updated_us);
     return message;
 }
 
