@@ -46,15 +46,20 @@ static const struct mesh_clock kernel = {kernel_monotonic_ns, kernel_wall_us, ke
 
 const struct mesh_clock *mesh__clock = &kernel;
 
-int64_t mesh__in_ms(int64_t ms)
+int64_t mesh__after_ms(int64_t start_ns, int64_t ms)
 {
     int64_t ns;
 
     if (__builtin_mul_overflow(ms, MESH_NS_PER_MS, &ns) ||
-        __builtin_add_overflow(mesh__now_ns(), ns, &ns)) {
+        __builtin_add_overflow(start_ns, ns, &ns)) {
         return ms > 0 ? MESH_NO_DEADLINE : 0;
     }
     return ns;
+}
+
+int64_t mesh__in_ms(int64_t ms)
+{
+    return mesh__after_ms(mesh__now_ns(), ms);
 }
 
 /* What is left of the last piece; used from its end. */

@@ -24,7 +24,9 @@ static inline int64_t mesh__now_ns(void)
     return mesh__clock->monotonic_ns();
 }
 
-/* The monotonic time ms from now; MESH_NO_DEADLINE if that is beyond the range. */
+/* The monotonic time ms after start_ns; MESH_NO_DEADLINE if that is beyond the range. */
+int64_t mesh__after_ms(int64_t start_ns, int64_t ms);
+/* The same from now. */
 int64_t mesh__in_ms(int64_t ms);
 
 /* Random bytes for ids, drawn from the table's random() in larger pieces kept per thread. */

@@ -77,7 +77,8 @@ struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *cl
                                     const ProtobufCMessage *request)
 {
     struct mesh_call *call = mesh_alloc(ctx, sizeof *call);
-    int64_t deadline_ns = mesh__in_ms(client->timeout_ms);
+    int64_t started_ns = mesh__now_ns();
+    int64_t deadline_ns = mesh__after_ms(started_ns, client->timeout_ms);
     struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE |
                                       WIRE_RECV_INITIAL | WIRE_RECV_MESSAGE | WIRE_RECV_STATUS};
 
@@ -92,7 +93,7 @@ struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *cl
     if (call->refused != MESH_OK) {
         return call;
     }
-    mesh__attempt_start(&call->attempt, ctx, client, method, deadline_ns);
+    mesh__attempt_start(&call->attempt, ctx, client, method, started_ns, deadline_ns);
     batch.initial = mesh__attempt_metadata(ctx, &batch.n_initial);
     batch.message = mesh__client_pack(request);
     mesh__attempt_batch(&call->attempt, &batch, &call->op);

@@ -31,12 +31,12 @@ MESH_STATUS mesh__attempt_refuse(struct mesh_ctx *ctx, const struct mesh_client 
 
 void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
                          struct mesh_client *client, const struct mesh_method *method,
-                         int64_t deadline_ns)
+                         int64_t started_ns, int64_t deadline_ns)
 {
     attempt->client = client;
     attempt->method = method;
     attempt->metrics = mesh__client_metrics(client, method);
-    attempt->started_ns = mesh__now_ns();
+    attempt->started_ns = started_ns;
     attempt->deadline_ns = deadline_ns;
     mesh__call_started(attempt->metrics);
     attempt->wire = mesh__wire->call_new(client->channel, ctx->inbound, mesh__client_queue(),

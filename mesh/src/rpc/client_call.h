@@ -55,7 +55,7 @@ MESH_STATUS mesh__attempt_refuse(struct mesh_ctx *ctx, const struct mesh_client 
  */
 void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
                          struct mesh_client *client, const struct mesh_method *method,
-                         int64_t deadline_ns);
+                         int64_t started_ns, int64_t deadline_ns);
 /* What is sent first: trace, correlation id and the context's own pairs; in ctx's arena. */
 const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx, size_t *ret_n);
 /* Starts a batch whose completion is op. */

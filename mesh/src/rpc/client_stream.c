@@ -283,7 +283,7 @@ MESH_STATUS mesh_client_open(struct mesh_ctx *ctx, struct mesh_client *client,
     stream = mesh_alloc(ctx, sizeof *stream);
     stream->base.ops = &client_ops;
     stream->scope = ctx->scope;
-    mesh__attempt_start(&stream->attempt, ctx, client, method, ctx->deadline_ns);
+    mesh__attempt_start(&stream->attempt, ctx, client, method, mesh__now_ns(), ctx->deadline_ns);
     first.initial = mesh__attempt_metadata(ctx, &first.n_initial);
     if (request != NULL) {
         first.ops |= WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE;
