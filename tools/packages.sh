@@ -1,39 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 # Which Debian packages cmesh needs, and how they are installed. Sourced by ./run and ./test.
 
-packages_run=(build-essential cmake ninja-build pkg-config protobuf-compiler libprotoc-dev
-    protobuf-c-compiler libprotobuf-c-dev nanopb libnanopb-dev grpc-proto libgrpc-dev libnats-dev
-    libpq-dev libssl-dev libmicrohttpd-dev postgresql nats-server python3)
-packages_test=("${packages_run[@]}" libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev
-    prometheus python3-venv curl git nghttp2-client)
+packages_run=(gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler libprotoc-dev
+    protobuf-c-compiler libprotobuf-c-dev nanopb libnanopb-dev libgrpc-dev libnats-dev
+    libpq-dev libssl-dev libmicrohttpd-dev postgresql nats-server)
+packages_test=("${packages_run[@]}" grpc-proto libcmocka-dev clang clang-format clang-tidy
+    prometheus python3-venv git procps)
 
-# ensure_packages NAME...: installs what is missing; on a system without apt it names them and fails.
+# Run as root. Servers that a package brings along must not start by themselves: ours run on their own ports.
+install_packages='
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap "rm -f $policy" EXIT
+    trap "exit 130" INT TERM HUP
+    printf "#!/bin/sh\nexit 101\n" >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "$@" >/dev/null'
+
+# ensure_packages NAME...: installs what is missing; where it cannot, it names them and fails.
 ensure_packages() {
-    local missing=() name sudo=()
+    local missing=() name sudo=() system
     for name in "$@"; do
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null && sudo=(sudo)
-    fi
-    if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ ${#sudo[@]} = 0 ]; }; then
-        echo "These Debian 12 packages (or their like) are needed: ${missing[*]}" >&2
+    [ ${#missing[@]} -gt 0 ] && [ "${CMESH_PACKAGES:-}" != installed ] || return 0
+    system=$(. "${CMESH_OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}")
+    if [ "$system" != "debian 12" ]; then
+        echo "This is not Debian 12. Install what its packages have, then set CMESH_PACKAGES=installed: ${missing[*]}" >&2
         return 1
     fi
-    echo "Installing ${#missing[@]} packages: ${missing[*]}"
-    # Servers that a package brings along must not start by themselves; ours run on their own ports.
-    local policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
-        "${sudo[@]}" chmod 755 "$policy"
-    else
-        policy=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "Root or sudo is needed to install these packages: ${missing[*]}" >&2; return 1; }
+        sudo=(sudo)
     fi
-    local code=0
-    "${sudo[@]}" apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends \
-            "${missing[@]}" >/dev/null || code=1
-    [ -z "$policy" ] || "${sudo[@]}" rm -f "$policy"
-    return "$code"
+    echo "Installing ${#missing[@]} packages: ${missing[*]}"
+    "${sudo[@]}" sh -c "$install_packages" sh "${missing[@]}" ||
+        { echo "These packages could not be installed: ${missing[*]}" >&2; return 1; }
 }

@@ -54,7 +54,7 @@ stop() { # SERVICE: the process that with_store.py started
 }
 start() { # SERVICE
     local start=START_${1^^}
-    eval "${!start}" >>"${E2E_LOG:-/dev/null}" 2>&1 &
+    eval "exec ${!start}" >>"${E2E_LOG:-/dev/null}" 2>&1 &
     started+=($!)
 }
 

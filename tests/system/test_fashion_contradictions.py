@@ -2,16 +2,21 @@
 """What the system that this one replaces did wrong (FS-X and PX rows) must be impossible here.
 
 Rows shown elsewhere: FS-X-5, -6, -7, -8, -9, -10, -18, PX-3, -7, -9, -16 in test_fashion_rules.py; FS-X-1 and FS-X-4 also in
-test_e2e_fashion.py; PX-1, -2, -4, -5 also in the pg tests of mesh/src/events; PX-14 (no tests) by their being here. FS-X-16 is a slip of the pen in a document.
+test_e2e_fashion.py; PX-1, -2, -4, -5 also in the pg tests of mesh/src/events; PX-2 and -11 also in test_kill.py. FS-X-16 is a slip of
+the pen in a document.
 FS-X-13, -15, PX-12 and -13 belong to parts that do not exist yet.
 """
 import concurrent.futures
+import contextlib
 import json
+import os
 import re
 import time
 
 import grpc
+import psycopg
 import pytest
+from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from cluster import ROOT, SERVICES, eventually
@@ -23,6 +28,22 @@ METHODS = json.loads((ROOT / "helm/fashion/files/methods.json").read_text())
 
 def names(order_id):
     return [n for _, n, _ in stream_events(order_id)]
+
+
+@contextlib.contextmanager
+def commits_fail(cluster, table):
+    """While it lasts, every transaction that writes the table does all its work and then fails in COMMIT."""
+    admin = os.environ["TEST_DATABASE_URL"].rsplit("/", 1)[0] + "/fashion"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"""
+            create or replace function public.refuse() returns trigger language plpgsql as
+                $$ begin raise exception 'this transaction shall fail'; end $$;
+            create constraint trigger refuse after insert or update on {table} deferrable initially deferred
+                for each row execute function public.refuse()""")
+        try:
+            yield
+        finally:
+            connection.execute(f"drop trigger refuse on {table}")
 
 
 def test_FS_F_4_FS_X_1_FS_X_2_FS_X_3_no_payment_no_order_no_delivery(cluster, store):
@@ -89,6 +110,35 @@ def test_FS_X_14_PX_7_state_survives_a_restart_of_every_service(cluster, store):
     assert store.get_dashboard(order.order_id).order_status == SHIPPED
 
 
+def test_PX_1_a_transaction_that_fails_publishes_nothing(cluster, store):
+    product = store.register()
+    with commits_fail(cluster, "fashion_payment.payments"):
+        order = store.place(product).order
+        assert order.status == PAYMENT_PENDING
+        after = store.place(store.register()).order  # what payment would have published is overtaken by this
+        eventually(lambda: "OrderPaymentPending" in names(after.order_id))
+        assert "PaymentCompleted" not in names(order.order_id)
+        assert cluster.query("select count(*) from fashion_payment.payments where order_id = %s", order.order_id) == [(0,)]
+    eventually(lambda: store.get_order(order.order_id).status == SHIPPED)
+    assert names(order.order_id).count("PaymentCompleted") == 1
+
+
+def test_PX_4_PX_5_an_event_that_cannot_be_applied_now_is_not_lost(cluster, store):
+    product = store.register()
+    with contextlib.ExitStack() as tables:
+        tables.enter_context(commits_fail(cluster, "fashion_customercenter.dashboard_orders"))
+        tables.enter_context(commits_fail(cluster, "fashion_delivery.deliveries"))
+        orders = [store.place(product, customer="px-5").order for _ in range(5)]
+        for order in orders:
+            eventually(lambda: "OrderPlaced" in names(order.order_id))
+        for service in ("customercenter", "delivery"):
+            eventually(lambda: "shall fail" in cluster[service].log(), what=f"{service} says why it cannot")
+        assert store.all_dashboards("px-5") == []
+    for order in orders:
+        eventually(lambda: store.get_dashboard(order.order_id).order_status == SHIPPED, 15)
+        assert store.get_delivery(order.order_id).order_id == order.order_id
+
+
 def test_PX_2_PX_11_a_crash_after_the_payment_leaves_no_half_order(cluster, store):
     """kill -9 of order under load: whatever was half done is finished by a repeat of the same request."""
     product = store.register(stock=1000)
@@ -143,6 +193,21 @@ def test_PX_8_only_the_commands_of_the_catalogue_exist(cluster):
             file = database.FindFileContainingSymbol(served[0])
             found = {m.name for s in file.service for m in s.method}
         assert found == expected
+
+
+def test_PX_14_what_is_served_is_the_contract(cluster):
+    """The descriptors that the services serve are those that a client compiles from our .proto files."""
+    compiled = descriptor_pool.Default()
+    for service in SERVICES:
+        with grpc.insecure_channel(f"127.0.0.1:{cluster[service].grpc_port}") as channel:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            for name in (s for s in database.get_services() if s.startswith("fashion.")):
+                served = database.FindFileContainingSymbol(name)
+                wanted = type(served)()
+                compiled.FindFileContainingSymbol(name).CopyToProto(wanted)
+                for field in (f for m in served.message_type for f in m.field):
+                    field.ClearField("json_name")  # a compiler adds it, Python's does not keep it
+                assert served == wanted, name
 
 
 def test_PX_10_stock_is_never_read_and_written_back():

@@ -13,8 +13,8 @@ struct mesh_call;
 
 /*
  * For programs that are no service: a client for `target` ("host:port" or any gRPC name), called
- * `name` in texts and metrics. timeout_ms is the longest time of one unary call. Freed after its
- * last call has ended.
+ * `name` in texts. timeout_ms is the longest time of one unary call; 0 means 2000. Nothing is
+ * dialled before the first call. Freed (NULL is fine) after its last call has ended.
  */
 struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms);
 void mesh_client_free(struct mesh_client *client);
@@ -33,7 +33,9 @@ MESH_STATUS mesh_client_call(struct mesh_ctx *ctx, struct mesh_client *client,
 /*
  * The same in two steps, so that several calls run at once: start each on a context of its own
  * (mesh_ctx_fork), then wait for each. request is packed before mesh_client_start returns. Every
- * started call is waited for; freeing its context cancels it first. Both run on the same thread.
+ * started call is waited for; freeing its context cancels it first. Both run on the
+ * same thread. The deadline is fixed by mesh_client_start: a nearer one of the context that waits
+ * does not shorten it.
  */
 struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *client,
                                     const struct mesh_method *method,

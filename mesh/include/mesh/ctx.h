@@ -31,7 +31,9 @@ char *mesh_printf(struct mesh_ctx *ctx, const char *format, ...)
 /*
  * Each sets the text (and details) of the failure and returns the status, so that a function says
  * `return mesh_fail(ctx, MESH_NOT_FOUND, "order %s does not exist", id);`. The text of the last
- * failure wins. Texts of MESH_INTERNAL and MESH_UNKNOWN go to the log and never to a client.
+ * failure wins. Texts of MESH_INTERNAL and MESH_UNKNOWN go to the log and never to a client. What
+ * is longer than 1024 bytes is cut. Texts are copied; no value of a sensitive field belongs into
+ * one.
  */
 MESH_STATUS mesh_fail(struct mesh_ctx *ctx, enum mesh_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -106,6 +108,12 @@ const char *mesh_ctx_trace_id(const struct mesh_ctx *ctx);
  * Returns NULL if absent. *ret_size, if not NULL, gets the size in bytes; a NUL follows the value.
  */
 const char *mesh_ctx_metadata(const struct mesh_ctx *ctx, const char *key, size_t *ret_size);
+/*
+ * Key and value are copied. A key has lower-case letters, digits, '-', '_' and '.' only; any other
+ * is a bug and ends the process. Without "-bin" at the key's end, what is not printable ASCII in
+ * the value becomes '?'. Keys of the protocol ("grpc-status", "content-type", ...) are not sent in
+ * answers.
+ */
 /* Answer metadata. Initial metadata added after the first message of a stream is ignored. */
 void mesh_ctx_add_initial_metadata(struct mesh_ctx *ctx, const char *key, const void *value,
                                    size_t size);
@@ -118,7 +126,8 @@ void mesh_ctx_add_outgoing_metadata(struct mesh_ctx *ctx, const char *key, const
  * absent. */
 const char *mesh_ctx_reply_metadata(const struct mesh_ctx *ctx, const char *key, size_t *ret_size);
 
-/* Adds a field to the one log line that the finished call gets, such as ("order_id", "%s", id). */
+/* Adds a field to the one log line that the finished call gets, such as ("order_id", "%s", id).
+ * The last value of a key stands; never a sensitive one. */
 void mesh_ctx_note(struct mesh_ctx *ctx, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

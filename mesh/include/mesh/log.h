@@ -31,6 +31,8 @@ struct mesh_log_fields {
 /*
  * Writes one line to standard error: a JSON object (or plain text on a terminal) with time, level,
  * service, message and the fields. Never blocks on anything but the write itself; thread-safe.
+ * Text is escaped; longer than 4096 bytes, or 2048 of one field, is cut. Strings are borrowed for
+ * the call.
  */
 void mesh_log(enum mesh_log_level level, struct mesh_log_fields fields, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -3,9 +3,9 @@
 
 #include "app/thread.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
-#include "events/wait.h"
 #include "mesh/log.h"
 #include "mesh/metrics.h"
 #include "rpc/client_impl.h"
@@ -48,7 +48,7 @@ static bool pause_for(struct mesh__jobs *jobs, int64_t ms)
 
     pthread_mutex_lock(&jobs->mutex);
     while (!jobs->finishing && mesh__now_ns() < until_ns) {
-        mesh__cond_wait_until(&jobs->changed, &jobs->mutex, until_ns);
+        mesh__condition_wait(&jobs->changed, &jobs->mutex, until_ns);
     }
     go_on = !jobs->finishing;
     pthread_mutex_unlock(&jobs->mutex);
@@ -158,7 +158,7 @@ struct mesh__jobs *mesh__jobs_start(const struct mesh__jobs_options *options)
     jobs->n = n;
     jobs->n_alive = n;
     pthread_mutex_init(&jobs->mutex, NULL);
-    mesh__cond_init(&jobs->changed);
+    mesh__condition_init(&jobs->changed);
     for (size_t i = 0; i < n; i++) {
         start_runner(jobs, i);
     }
@@ -180,7 +180,7 @@ static void wait_for_end(struct mesh__jobs *jobs, int64_t until_ns)
 {
     pthread_mutex_lock(&jobs->mutex);
     while (jobs->n_alive > 0 && mesh__now_ns() < until_ns) {
-        mesh__cond_wait_until(&jobs->changed, &jobs->mutex, until_ns);
+        mesh__condition_wait(&jobs->changed, &jobs->mutex, until_ns);
     }
     pthread_mutex_unlock(&jobs->mutex);
 }

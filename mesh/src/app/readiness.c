@@ -3,10 +3,10 @@
 
 #include "app/thread.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "db/db_impl.h"
-#include "events/wait.h"
 #include "mesh/log.h"
 #include "rpc/server.h"
 
@@ -36,7 +36,7 @@ struct mesh__readiness *mesh__readiness_new(const char *service)
     readiness->service = service;
     atomic_store(&readiness->reason, "starting");
     pthread_mutex_init(&readiness->mutex, NULL);
-    mesh__cond_init(&readiness->changed);
+    mesh__condition_init(&readiness->changed);
     return readiness;
 }
 
@@ -101,7 +101,7 @@ static bool pause_once(struct mesh__readiness *readiness)
 
     pthread_mutex_lock(&readiness->mutex);
     while (!readiness->stopping && mesh__now_ns() < until_ns) {
-        mesh__cond_wait_until(&readiness->changed, &readiness->mutex, until_ns);
+        mesh__condition_wait(&readiness->changed, &readiness->mutex, until_ns);
     }
     go_on = !readiness->stopping;
     pthread_mutex_unlock(&readiness->mutex);

@@ -227,6 +227,7 @@ static bool start_server(struct mesh_app *app)
         .listen = mesh__config_text(app->config, VAR_GRPC_LISTEN),
         .workers = config_int(app, VAR_WORKERS),
         .queue_size = config_int(app, VAR_QUEUE_SIZE),
+        .queue_bytes = (size_t)mesh__config_int64(app->config, VAR_QUEUE_BYTES),
         .stream_limit = config_int(app, VAR_STREAM_LIMIT),
         .default_deadline_ms = mesh__config_int64(app->config, VAR_DEFAULT_DEADLINE_MS),
         .max_deadline_ms = mesh__config_int64(app->config, VAR_MAX_DEADLINE_MS),

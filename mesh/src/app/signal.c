@@ -2,8 +2,8 @@
 #include "app/signals.h"
 #include "app/thread.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
-#include "events/wait.h"
 #include "mesh/db.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ struct mesh__signals *mesh__signals_new(void)
     struct mesh__signals *signals = mesh__calloc(1, sizeof(*signals));
 
     pthread_mutex_init(&signals->mutex, NULL);
-    mesh__cond_init(&signals->changed);
+    mesh__condition_init(&signals->changed);
     return signals;
 }
 
@@ -98,7 +98,7 @@ struct mesh_signal *mesh__signals_get(struct mesh__signals *signals, const char 
         signal->all = signals;
         signal->name = mesh__strdup(name);
         pthread_mutex_init(&signal->mutex, NULL);
-        mesh__cond_init(&signal->raised);
+        mesh__condition_init(&signal->raised);
         signal->next = signals->first;
         signals->first = signal;
     }
@@ -130,9 +130,9 @@ static void *run_pinger(void *arg)
     pthread_mutex_lock(&signals->mutex);
     while ((signal = next_ping(signals)) != NULL || signals->connected) {
         if (signal == NULL) {
-            mesh__cond_wait_until(&signals->changed, &signals->mutex, MESH_NO_DEADLINE);
+            mesh__condition_wait(&signals->changed, &signals->mutex, MESH_NO_DEADLINE);
         } else if (signals->connected && signal->ping_at_ns > mesh__now_ns()) {
-            mesh__cond_wait_until(&signals->changed, &signals->mutex, signal->ping_at_ns);
+            mesh__condition_wait(&signals->changed, &signals->mutex, signal->ping_at_ns);
         } else {
             signal->ping_wanted = false;
             signal->ping_at_ns = mesh__now_ns() + PING_EVERY_NS;
@@ -243,8 +243,7 @@ MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, u
            mesh__now_ns() < end_ns) {
         int64_t slice_ms = least(mesh_ctx_remaining_ms(ctx), LOOK_EVERY_MS);
 
-        mesh__cond_wait_until(&signal->raised, &signal->mutex,
-                              least(end_ns, mesh__in_ms(slice_ms)));
+        mesh__condition_wait(&signal->raised, &signal->mutex, least(end_ns, mesh__in_ms(slice_ms)));
     }
     if (status == MESH_OK) {
         *seen = signal->generation;

@@ -3,8 +3,8 @@
 
 #include "app/thread.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
-#include "events/wait.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -76,7 +76,7 @@ struct mesh__stop *mesh__stop_new(void)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, &stop->old_mask);
     pthread_mutex_init(&stop->mutex, NULL);
-    mesh__cond_init(&stop->asked_changed);
+    mesh__condition_init(&stop->asked_changed);
     atomic_store(&stop->turned_ns, mesh__now_ns());
     stop->signals_fd = signalfd(-1, &set, SFD_CLOEXEC);
     stop->quit_fd = eventfd(0, EFD_CLOEXEC);
@@ -112,7 +112,7 @@ bool mesh__stop_wait(struct mesh__stop *stop, int64_t until_ns)
 
     pthread_mutex_lock(&stop->mutex);
     while (stop->signal == 0 && mesh__now_ns() < until_ns) {
-        mesh__cond_wait_until(&stop->asked_changed, &stop->mutex, until_ns);
+        mesh__condition_wait(&stop->asked_changed, &stop->mutex, until_ns);
     }
     asked = stop->signal != 0;
     pthread_mutex_unlock(&stop->mutex);

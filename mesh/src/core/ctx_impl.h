@@ -5,6 +5,7 @@
 
 #include "core/arena.h"
 #include "mesh/ctx.h"
+#include "mesh/service.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -115,6 +116,11 @@ char *mesh__vprintf(struct mesh_ctx *ctx, const char *format, va_list args)
 /* Collects violations of a validator into ctx; mesh__violations_fail() is MESH_OK if there were
  * none. */
 struct mesh_violations *mesh__violations_new(struct mesh_ctx *ctx);
+/* Paths into a request of this type leave out the keys of maps that are sensitive, or inside of
+ * what is. */
+void mesh__violations_hide(struct mesh_violations *violations,
+                           const ProtobufCMessageDescriptor *request,
+                           const struct mesh_sensitive_type *const *sensitive);
 MESH_STATUS mesh__violations_fail(struct mesh_ctx *ctx, struct mesh_violations *violations);
 
 #endif

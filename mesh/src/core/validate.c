@@ -4,6 +4,7 @@
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "core/guard.h"
+#include "core/sensitive.h"
 #include "core/utf8.h"
 
 #include <inttypes.h>
@@ -18,6 +19,8 @@
 
 struct mesh_violations {
     struct mesh_ctx *ctx;
+    const ProtobufCMessageDescriptor *request; /* NULL: nothing is hidden */
+    const struct mesh_sensitive_type *const *sensitive;
     size_t n; /* found; the first MESH_VIOLATIONS_MAX are kept */
     struct mesh__violation kept[MESH_VIOLATIONS_MAX];
 };
@@ -30,11 +33,21 @@ struct mesh_violations *mesh__violations_new(struct mesh_ctx *ctx)
     return violations;
 }
 
+void mesh__violations_hide(struct mesh_violations *violations,
+                           const ProtobufCMessageDescriptor *request,
+                           const struct mesh_sensitive_type *const *sensitive)
+{
+    violations->request = request;
+    violations->sensitive = sensitive;
+}
+
 /* ---- the place ---- */
 
 struct path_text {
     char bytes[PATH_SIZE];
     size_t used;
+    const ProtobufCMessageDescriptor *message; /* that the next field is in; NULL: not known */
+    bool hidden;                               /* inside of what is sensitive */
 };
 
 static void append(struct path_text *path, const char *text, size_t size)
@@ -63,6 +76,35 @@ static void append_map_key(struct path_text *path, const char *key)
     append(path, "\"]", 2);
 }
 
+/* protobuf-c does not mark entries of maps; their form is fixed. */
+static bool is_map_entry(const ProtobufCMessageDescriptor *message)
+{
+    size_t size = strlen(message->short_name);
+
+    return message->n_fields == 2 && strcmp(message->fields[0].name, "key") == 0 &&
+           strcmp(message->fields[1].name, "value") == 0 && size > 5 &&
+           strcmp(message->short_name + size - 5, "Entry") == 0;
+}
+
+/* Looks at the field that the path goes into. */
+static void descend(struct path_text *path, const char *name,
+                    const struct mesh_sensitive_type *const *sensitive)
+{
+    const ProtobufCFieldDescriptor *field = NULL;
+
+    if (path->message != NULL) {
+        field = protobuf_c_message_descriptor_get_field_by_name(path->message, name);
+        path->hidden = path->hidden || mesh__is_sensitive(sensitive, path->message, name);
+    }
+    path->message =
+        field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE ? field->descriptor : NULL;
+    if (path->message != NULL && is_map_entry(path->message)) {
+        const ProtobufCFieldDescriptor *value = &path->message->fields[1];
+
+        path->message = value->type == PROTOBUF_C_TYPE_MESSAGE ? value->descriptor : NULL;
+    }
+}
+
 static void append_place(struct path_text *path, const struct mesh_path *place)
 {
     char index[32];
@@ -71,7 +113,9 @@ static void append_place(struct path_text *path, const struct mesh_path *place)
         append(path, ".", 1);
     }
     append(path, place->field, strlen(place->field));
-    if (place->map_key != NULL) {
+    if (path->hidden && (place->map_key != NULL || place->index >= 0)) {
+        append(path, "[*]", 3); /* what looks like an index may be a key */
+    } else if (place->map_key != NULL) {
         append_map_key(path, place->map_key);
     } else if (place->index >= 0) {
         int n = snprintf(index, sizeof(index), "[%" PRId64 "]", place->index);
@@ -80,20 +124,22 @@ static void append_place(struct path_text *path, const struct mesh_path *place)
     }
 }
 
-static const char *path_text(struct mesh_ctx *ctx, const struct mesh_path *place)
+static const char *path_text(const struct mesh_violations *violations,
+                             const struct mesh_path *place)
 {
     const struct mesh_path *places[MESH_GUARD_DEPTH]; /* what the guard lets in is no deeper */
-    struct path_text path = {.used = 0};
+    struct path_text path = {.message = violations->request};
     size_t n = 0;
 
     for (; place != NULL && n < MESH_GUARD_DEPTH; place = place->parent) {
         places[n++] = place;
     }
     while (n > 0) {
-        append_place(&path, places[--n]);
+        descend(&path, places[--n]->field, violations->sensitive);
+        append_place(&path, places[n]);
     }
     path.bytes[path.used] = '\0';
-    return mesh_strdup(ctx, path.bytes);
+    return mesh_strdup(violations->ctx, path.bytes);
 }
 
 /* ---- collecting ---- */
@@ -108,7 +154,7 @@ void mesh_violate(struct mesh_violations *violations, const struct mesh_path *pa
         return;
     }
     violation = &violations->kept[violations->n - 1];
-    violation->field = path_text(violations->ctx, path);
+    violation->field = path_text(violations, path);
     violation->rule = rule;
     va_start(args, format);
     violation->text = mesh__vprintf(violations->ctx, format, args);

@@ -45,6 +45,7 @@ struct db_conn {
     struct pg_conn *pg;   /* NULL: not connected */
     bool ready;           /* connected, and the schema was checked */
     int64_t started_ns;   /* when connecting began */
+    uint64_t number;      /* of the connection; no other one of this process has it */
 
     struct op *ops; /* a queue of those not answered yet: from first_op to n_ops */
     size_t first_op;

@@ -3,6 +3,7 @@
 #include "core/ctx_impl.h"
 #include "db/conn.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static const struct mesh_sql ask_schema = {"ask_schema", "select current_schema(
 
 static void start(struct db_conn *conn)
 {
+    static atomic_uint_fast64_t last_number;
     struct pg_options options = {
         .url = conn->options->url,
         .application_name = conn->options->application_name,
@@ -23,6 +25,7 @@ static void start(struct db_conn *conn)
 
     conn->pg = mesh__pg->connect(&options);
     conn->started_ns = mesh__now_ns();
+    conn->number = atomic_fetch_add(&last_number, 1) + 1;
 }
 
 /* Keeps libpq's words, which end with a newline, for the operator. */

@@ -32,6 +32,11 @@ MESH_STATUS mesh__tx_begin_as(struct mesh_ctx *ctx, struct mesh_db *db, const ch
 /* Sends what is queued and waits for it: reports the first failure of queued statements before the
  * commit. */
 MESH_STATUS mesh__tx_flush(struct mesh_ctx *ctx, struct mesh_tx *tx);
+/*
+ * Which connection tx runs on: another number is another connection, and perhaps the server has
+ * crashed in between. Then transaction ids of the time before can have been given out again.
+ */
+uint64_t mesh__tx_connection(struct mesh_tx *tx);
 /* Connects once: MESH_OK if the server answers and the schema is right. */
 MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db);
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db/pg_cancel.h"
 
-#include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct pg_cancel {
     pthread_mutex_t mutex;
@@ -69,15 +67,11 @@ struct pg_cancel *mesh__pg_cancel_new(void *request, void (*send)(void *request)
                                       void (*release)(void *request))
 {
     struct pg_cancel *cancel = mesh__calloc(1, sizeof(*cancel));
-    pthread_condattr_t attr;
 
     *cancel =
         (struct pg_cancel){.request = request, .send = send, .release = release, .n_owners = 2};
     pthread_mutex_init(&cancel->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&cancel->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    mesh__condition_init(&cancel->changed);
     if (!start_thread(cancel)) {
         cancel->n_owners = 1; /* never sent: the wait for it ends at its deadline */
     }
@@ -86,14 +80,12 @@ struct pg_cancel *mesh__pg_cancel_new(void *request, void (*send)(void *request)
 
 bool mesh__pg_cancel_wait(struct pg_cancel *cancel, int64_t deadline_ns)
 {
-    struct timespec until = {.tv_sec = deadline_ns / MESH_NS_PER_S,
-                             .tv_nsec = deadline_ns % MESH_NS_PER_S};
+    bool in_time = true;
     bool sent;
-    int error = 0;
 
     pthread_mutex_lock(&cancel->mutex);
-    while (!cancel->sent && error != ETIMEDOUT) {
-        error = pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until);
+    while (!cancel->sent && in_time) {
+        in_time = mesh__condition_wait(&cancel->changed, &cancel->mutex, deadline_ns);
     }
     sent = cancel->sent;
     pthread_mutex_unlock(&cancel->mutex);

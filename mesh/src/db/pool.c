@@ -2,6 +2,7 @@
 #include "db/pool.h"
 
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "mesh/log.h"
@@ -11,7 +12,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* While the server cannot be reached one caller in so long may try; the others fail at once. */
 #define BACKOFF_MIN_MS 100
@@ -210,13 +210,6 @@ static void leave_queue(struct mesh_db *db, const struct waiter *waiter)
     }
 }
 
-static void sleep_until(struct mesh_db *db, struct waiter *waiter, int64_t end_ns)
-{
-    struct timespec until = {.tv_sec = end_ns / MESH_NS_PER_S, .tv_nsec = end_ns % MESH_NS_PER_S};
-
-    pthread_cond_timedwait(&waiter->granted, &db->mutex, &until);
-}
-
 static int64_t next_look(const struct mesh_ctx *ctx)
 {
     int64_t look_ns = mesh__now_ns() + (ctx->cancelled != NULL ? CANCEL_LOOK_NS : MESH_NS_PER_S);
@@ -228,18 +221,14 @@ static int64_t next_look(const struct mesh_ctx *ctx)
 static struct db_conn *wait_for_free(struct mesh_ctx *ctx, struct mesh_db *db)
 {
     struct waiter waiter = {0};
-    pthread_condattr_t attr;
 
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter.granted, &attr);
-    pthread_condattr_destroy(&attr);
+    mesh__condition_init(&waiter.granted);
     *db->last_waiter = &waiter;
     db->last_waiter = &waiter.next;
     mesh_gauge_add(db->waiting_gauge, 1);
 
     while (waiter.conn == NULL && mesh_ctx_remaining_ms(ctx) > 0 && !mesh_ctx_cancelled(ctx)) {
-        sleep_until(db, &waiter, next_look(ctx));
+        (void)mesh__condition_wait(&waiter.granted, &db->mutex, next_look(ctx));
     }
     if (waiter.conn == NULL) {
         leave_queue(db, &waiter);

@@ -173,6 +173,11 @@ MESH_STATUS mesh_tx_begin(struct mesh_ctx *ctx, struct mesh_db *db, struct mesh_
     return mesh__tx_begin_as(ctx, db, NULL, ret_tx);
 }
 
+uint64_t mesh__tx_connection(struct mesh_tx *tx)
+{
+    return conn_of(tx)->number;
+}
+
 void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg)
 {
     for (size_t i = 0; i < tx->n_hooks; i++) {

@@ -58,8 +58,18 @@ static struct mesh__share *find(struct mesh__reader *reader, const char *consume
     return NULL;
 }
 
-static void append(struct mesh__inflow *in, struct broker_message *message)
+/* False: another replica has read it. */
+static bool receive(struct mesh__inflow *in, struct broker_message *message)
 {
+    in->next_delivery++;
+    in->received = message->sequence;
+    in->pending = message->pending;
+    if (in->complete < message->sequence) {
+        in->complete = message->sequence;
+    }
+    if (message->sequence <= in->passed) {
+        return false;
+    }
     message->next = NULL;
     if (in->last != NULL) {
         in->last->next = message;
@@ -68,10 +78,7 @@ static void append(struct mesh__inflow *in, struct broker_message *message)
     }
     in->last = message;
     in->queued++;
-    in->next_delivery++;
-    in->received = message->sequence;
-    in->complete = message->sequence;
-    in->pending = message->pending;
+    return true;
 }
 
 void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *message)
@@ -87,8 +94,9 @@ void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *me
         in->awaited -= in->awaited > 0;
         if (message->consumer_sequence == in->next_delivery && message->sequence > in->received &&
             in->queued < MESH__QUEUE) {
-            append(in, message);
-            message = NULL;
+            if (receive(in, message)) {
+                message = NULL;
+            }
         } else {
             in->broken = true;
         }
@@ -155,6 +163,7 @@ void mesh__inflow_drop(struct mesh__reader *reader, struct mesh__share *share, u
     if (in->first == NULL) {
         in->last = NULL;
     }
+    in->passed = upto;
     if (in->complete < upto) {
         in->complete = upto;
     }

@@ -3,10 +3,10 @@
 #include "events/reader.h"
 
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "db/db_impl.h"
-#include "events/wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +104,7 @@ static void sleep_until(struct mesh__reader *reader, int64_t until_ns)
 {
     pthread_mutex_lock(&reader->lock);
     while (!stopping(reader) && !reader->ready) {
-        if (!mesh__cond_wait_until(&reader->changed, &reader->lock, until_ns)) {
+        if (!mesh__condition_wait(&reader->changed, &reader->lock, until_ns)) {
             break;
         }
     }
@@ -116,7 +116,7 @@ static void sleep_until(struct mesh__reader *reader, int64_t until_ns)
 static void pause_until(struct mesh__reader *reader, int64_t until_ns)
 {
     pthread_mutex_lock(&reader->lock);
-    while (!stopping(reader) && mesh__cond_wait_until(&reader->changed, &reader->lock, until_ns)) {
+    while (!stopping(reader) && mesh__condition_wait(&reader->changed, &reader->lock, until_ns)) {
     }
     pthread_mutex_unlock(&reader->lock);
 }
@@ -160,6 +160,10 @@ static void *reader_main(void *arg)
         }
     }
     disconnect(reader);
+    pthread_mutex_lock(&reader->lock);
+    reader->ended = true;
+    pthread_cond_signal(&reader->changed);
+    pthread_mutex_unlock(&reader->lock);
     return NULL;
 }
 
@@ -243,7 +247,7 @@ struct mesh__reader *mesh__reader_new(struct mesh_events *events)
     reader->event_ctx = mesh__ctx_new(events->options.service, 0, MESH_NO_DEADLINE);
     reader->backoff = (struct mesh__backoff){.min_ms = 50, .max_ms = 1000};
     pthread_mutex_init(&reader->lock, NULL);
-    mesh__cond_init(&reader->changed);
+    mesh__condition_init(&reader->changed);
     mesh__link_init(&reader->link, events, "consumer");
     make_metrics(reader);
     if (events->options.inbox != NULL) {
@@ -266,13 +270,22 @@ void mesh__reader_start(struct mesh__reader *reader)
 
 void mesh__reader_stop(struct mesh__reader *reader)
 {
+    const int64_t until_ns = mesh__in_ms(STOP_PATIENCE_MS);
+    bool in_time = true;
+
     atomic_store(&reader->stopping, true);
     wake(reader);
-    if (!mesh__join_within(reader->thread, STOP_PATIENCE_MS)) {
+    pthread_mutex_lock(&reader->lock);
+    while (!reader->ended && in_time) {
+        in_time = mesh__condition_wait(&reader->changed, &reader->lock, until_ns);
+    }
+    in_time = reader->ended;
+    pthread_mutex_unlock(&reader->lock);
+    if (!in_time) {
         atomic_store(&reader->cut, true); /* its batch is rolled back */
         mesh__link_interrupt(&reader->link);
-        pthread_join(reader->thread, NULL);
     }
+    pthread_join(reader->thread, NULL);
 }
 
 void mesh__reader_free(struct mesh__reader *reader)

@@ -17,6 +17,7 @@ struct mesh__inflow {
     int queued;
     uint64_t next_delivery; /* consumer sequence of the next message */
     uint64_t received;      /* stream sequence of the last one */
+    uint64_t passed;        /* read up to here, perhaps by another replica */
     uint64_t pending;       /* what the broker had for us behind it */
     uint64_t complete;      /* nothing for us is missing up to this sequence of the stream */
     uint64_t pull;          /* tag of the latest pull */
@@ -62,6 +63,7 @@ struct mesh__reader {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool ready; /* something for the thread to do has arrived */
+    bool ended; /* the thread has */
     atomic_bool stopping;
     atomic_bool cut; /* the batch under way takes too long to stop */
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The relay: publishes what committed transactions have put into the outbox, in order per key. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "db/db_impl.h"
 #include "events/events_impl.h"
 #include "events/relay_window.h"
-#include "events/wait.h"
 #include "events_sql.h"
 
 #include <inttypes.h>
@@ -40,8 +40,15 @@ struct mesh__relay {
     pthread_cond_t wake_up;
     atomic_bool wake; /* something was committed since the last pass began */
     atomic_bool stopping;
+    bool ended; /* the thread has */
 
-    /* The position. Everything that the snapshot `done` sees is published. */
+    /*
+     * The position. Everything that the snapshot `done` sees is published. It is true for as long
+     * as the connection lasts that it came from: a server that crashed gives transaction ids again
+     * that left nothing in its log, and `done` may have seen them. What is saved is older than the
+     * transaction that saved it, so that no crash can overtake it.
+     */
+    uint64_t connection;
     char *done;       /* NULL: not read yet */
     char *pass;       /* snapshot of a pass that was broken off; NULL: none */
     int64_t acked_id; /* the rows of the pass up to this one are published */
@@ -216,12 +223,27 @@ static MESH_STATUS declare(struct mesh__relay *relay, struct mesh_ctx *ctx, stru
         MESH_ARGS(mesh_text(relay->done), mesh_text(relay->pass), mesh_int64(relay->acked_id)));
 }
 
+/* Fails, and forgets the position, if it came from an earlier connection. */
+static MESH_STATUS check_position(struct mesh__relay *relay, struct mesh_tx *tx)
+{
+    if (mesh__tx_connection(tx) == relay->connection) {
+        return MESH_OK;
+    }
+    replace_text(&relay->done, NULL);
+    replace_text(&relay->pass, NULL);
+    relay->acked_id = 0;
+    relay->unsaved = false;
+    return mesh_fail(relay->ctx, MESH_ABORTED,
+                     "the connection to the database is a new one: the position is read again");
+}
+
 static MESH_STATUS publish_pages(struct mesh__relay *relay, struct pass *pass)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, STATEMENT_MS);
 
     MESH_TRY(mesh__tx_begin_as(ctx, relay->db, "begin isolation level repeatable read read only",
                                &pass->tx));
+    MESH_TRY(check_position(relay, pass->tx));
     MESH_TRY(declare(relay, ctx, pass->tx));
     do {
         MESH_TRY(publish_page(relay, pass));
@@ -312,9 +334,12 @@ static bool run_pass(struct mesh__relay *relay)
 static MESH_STATUS load_position(struct mesh__relay *relay)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, STATEMENT_MS);
+    cleanup_tx struct mesh_tx *tx = NULL;
     struct mesh_rows *rows;
 
-    MESH_TRY(mesh_db_query(ctx, relay->db, &mesh__sql_load_position, MESH_NO_ARGS, &rows));
+    MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
+    MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_load_position, MESH_NO_ARGS, &rows));
+    relay->connection = mesh__tx_connection(tx);
     if (mesh_rows_count(rows) == 0) {
         replace_text(&relay->done, NOTHING_PUBLISHED);
         return MESH_OK;
@@ -331,6 +356,7 @@ static MESH_STATUS save_position(struct mesh__relay *relay)
     cleanup_tx struct mesh_tx *tx = NULL;
 
     MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
+    MESH_TRY(check_position(relay, tx));
     MESH_TRY(mesh_tx_exec(
         ctx, tx, &mesh__sql_save_position,
         MESH_ARGS(mesh_text(relay->done), mesh_text(relay->server_id),
@@ -397,7 +423,7 @@ static void sleep_until(struct mesh__relay *relay, int64_t until_ns, bool wakeab
 {
     pthread_mutex_lock(&relay->lock);
     while (!stopping(relay) && !(wakeable && atomic_load(&relay->wake))) {
-        if (!mesh__cond_wait_until(&relay->wake_up, &relay->lock, until_ns)) {
+        if (!mesh__condition_wait(&relay->wake_up, &relay->lock, until_ns)) {
             break;
         }
     }
@@ -452,6 +478,10 @@ static void *relay_main(void *arg)
         save_if_due(relay);
     }
     mesh__link_close(&relay->link);
+    pthread_mutex_lock(&relay->lock);
+    relay->ended = true;
+    pthread_cond_signal(&relay->wake_up);
+    pthread_mutex_unlock(&relay->lock);
     return NULL;
 }
 
@@ -472,7 +502,7 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
     mesh__link_init(&relay->link, events, "relay");
     mesh__window_init(&relay->window);
     pthread_mutex_init(&relay->lock, NULL);
-    mesh__cond_init(&relay->wake_up);
+    mesh__condition_init(&relay->wake_up);
     relay->backlog =
         mesh_gauge("mesh_outbox_backlog", "Events that wait to be published, up to 100000", NULL);
     relay->oldest =
@@ -502,10 +532,19 @@ void mesh__relay_halt(struct mesh__relay *relay)
 
 void mesh__relay_stop(struct mesh__relay *relay)
 {
-    if (!mesh__join_within(relay->thread, STOP_PATIENCE_MS)) {
-        mesh__link_interrupt(&relay->link);
-        pthread_join(relay->thread, NULL);
+    const int64_t until_ns = mesh__in_ms(STOP_PATIENCE_MS);
+    bool in_time = true;
+
+    pthread_mutex_lock(&relay->lock);
+    while (!relay->ended && in_time) {
+        in_time = mesh__condition_wait(&relay->wake_up, &relay->lock, until_ns);
     }
+    in_time = relay->ended;
+    pthread_mutex_unlock(&relay->lock);
+    if (!in_time) {
+        mesh__link_interrupt(&relay->link);
+    }
+    pthread_join(relay->thread, NULL);
 }
 
 void mesh__relay_free(struct mesh__relay *relay)

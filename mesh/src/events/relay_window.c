@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "events/relay_window.h"
 
-#include "core/clock.h"
-#include "events/wait.h"
+#include "core/condition.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +10,7 @@ void mesh__window_init(struct mesh__window *window)
 {
     memset(window, 0, sizeof(*window));
     pthread_mutex_init(&window->lock, NULL);
-    mesh__cond_init(&window->changed);
+    mesh__condition_init(&window->changed);
 }
 
 void mesh__window_done(struct mesh__window *window)
@@ -138,7 +137,7 @@ void mesh__window_wait(struct mesh__window *window, int64_t deadline_ns)
     pthread_mutex_lock(&window->lock);
     while (!window->broken && window->oldest < window->next &&
            slot_of(window, window->oldest)->state == MESH__SLOT_SENT) {
-        if (!mesh__cond_wait_until(&window->changed, &window->lock, deadline_ns)) {
+        if (!mesh__condition_wait(&window->changed, &window->lock, deadline_ns)) {
             break;
         }
     }
@@ -161,7 +160,7 @@ bool mesh__window_drain(struct mesh__window *window, int64_t deadline_ns)
 
     pthread_mutex_lock(&window->lock);
     while (drained && !window->gone && has_open(window)) {
-        drained = mesh__cond_wait_until(&window->changed, &window->lock, deadline_ns);
+        drained = mesh__condition_wait(&window->changed, &window->lock, deadline_ns);
     }
     pthread_mutex_unlock(&window->lock);
     return drained;

@@ -205,6 +205,17 @@ void mesh__share_close(struct mesh__reader *reader, struct mesh__share *share)
     mesh__inflow_reset(reader, share, NULL);
 }
 
+/*
+ * Another replica may have read on, or rewound, since the stream was looked at: then the cursor
+ * would look like one of another stream.
+ */
+static bool knows_less(const struct mesh__link *link, const struct mesh__cursor *cursor)
+{
+    return mesh__now_ns() - link->seen_ns > LOOK_AGAIN_MS * MESH_NS_PER_MS ||
+           cursor->sequence > link->stream.last_sequence ||
+           (cursor->created_us != 0 && cursor->created_us != link->stream.created_us);
+}
+
 static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *share)
 {
     struct mesh_ctx *ctx = mesh__reader_ctx(reader);
@@ -212,7 +223,7 @@ static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *s
     struct mesh__cursor cursor;
 
     MESH_TRY(mesh__cursor_load(ctx, reader->db, share->partition, share->source, &cursor));
-    if (mesh__now_ns() - reader->link.seen_ns > LOOK_AGAIN_MS * MESH_NS_PER_MS) {
+    if (knows_less(&reader->link, &cursor)) {
         MESH_TRY(mesh__link_look(ctx, &reader->link));
     }
     moved(share, &cursor);

@@ -30,8 +30,7 @@ static struct mesh__method_metrics *metrics_new(const struct mesh_method *method
     char *service = service_of(method->path);
 
     made->method = method;
-    made->metrics =
-        mesh__call_metrics_new(MESH__CLIENT, service, method->name, method->kind);
+    made->metrics = mesh__call_metrics_new(MESH__CLIENT, service, method->name, method->kind);
     free(service);
     return made;
 }
@@ -52,7 +51,7 @@ static struct mesh__method_metrics *find(struct mesh__method_metrics *from,
 }
 
 struct mesh__call_metrics *mesh__client_metrics(struct mesh_client *client,
-                                                  const struct mesh_method *method)
+                                                const struct mesh_method *method)
 {
     struct mesh__method_metrics *head = atomic_load(&client->metrics);
     struct mesh__method_metrics *found = find(head, method);

@@ -3,7 +3,9 @@
 #include "rpc/server.h"
 
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
+#include "core/sensitive.h"
 #include "rpc/server_impl.h"
 
 #include <errno.h>
@@ -26,16 +28,7 @@ static const ProtobufCFieldDescriptor *find_request_id(const struct mesh_server_
         field->label == PROTOBUF_C_LABEL_REPEATED) {
         return NULL;
     }
-    for (size_t i = 0; options->sensitive != NULL && options->sensitive[i] != NULL; i++) {
-        const struct mesh_sensitive_type *type = options->sensitive[i];
-
-        for (size_t j = 0; type->descriptor == method->request && type->fields[j] != NULL; j++) {
-            if (strcmp(type->fields[j], "request_id") == 0) {
-                return NULL;
-            }
-        }
-    }
-    return field;
+    return mesh__is_sensitive(options->sensitive, method->request, field->name) ? NULL : field;
 }
 
 static void add_method(struct mesh_server *server, const struct mesh_served *served,
@@ -56,7 +49,8 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
         added->lane = health ? SERVER_WATCH : SERVER_STREAM;
     }
     added->queue = added->lane == SERVER_WORKER ? &server->unary : &server->stream;
-    added->metrics = mesh__call_metrics_new(MESH__SERVER, served->type->name, method->name, method->kind);
+    added->metrics =
+        mesh__call_metrics_new(MESH__SERVER, served->type->name, method->name, method->kind);
     added->request_id = find_request_id(&server->options, method);
     added->wire =
         mesh__wire->server_register(server->wire, method->path, method->kind == MESH_UNARY);
@@ -194,7 +188,7 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     if (pthread_mutex_init(&server->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
-    mesh__server_condition(&server->no_calls);
+    mesh__condition_init(&server->no_calls);
     mesh__wire->start();
     server->wire = mesh__wire->server_new(&wire_options);
     queue_init(server, &server->unary);

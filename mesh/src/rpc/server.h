@@ -13,6 +13,7 @@ struct mesh_server_options {
     const char *listen;          /* "host:port" */
     int workers;                 /* threads for unary calls */
     int queue_size;              /* unary calls that may wait for a worker */
+    size_t queue_bytes;          /* of their requests together, but for a single one; 0: no limit */
     int stream_limit;            /* streaming calls at the same time */
     int64_t default_deadline_ms; /* for unary calls without a deadline */
     int64_t max_deadline_ms;     /* unary calls get no more than this */

@@ -79,6 +79,7 @@ struct server_call {
     struct server_method *method;
     struct wire_call *wire;
     struct server_call *next; /* in a queue of waiting calls */
+    size_t waiting_bytes;     /* of its request, while it waits for a worker */
     atomic_int refs;
     atomic_bool cancelled;
     int64_t started_ns;
@@ -143,11 +144,6 @@ void mesh__server_count_rejected(const char *reason);
 /* A thread with the stack that handlers get, which no signal reaches. False: the system has none.
  */
 bool mesh__server_thread(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
-/* A condition that waits on the monotonic clock. */
-void mesh__server_condition(pthread_cond_t *cond);
-/* Waits until the deadline; false once it has passed. */
-bool mesh__server_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns);
-
 struct workers *mesh__workers_new(struct mesh_server *server);
 void mesh__workers_start(struct workers *workers);
 /* Takes the call over; false if the queue is full. */

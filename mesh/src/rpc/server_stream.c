@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A streaming call on the server: the handler's blocking reads and writes over the queue thread. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
 #include "rpc/server_impl.h"
 
@@ -93,7 +94,7 @@ static bool await(const struct mesh_ctx *ctx, struct server_stream *stream,
                   const struct operation *operation)
 {
     while (operation->progress == UNDER_WAY) {
-        if (!mesh__server_wait(&stream->done, &stream->mutex, ctx->deadline_ns)) {
+        if (!mesh__condition_wait(&stream->done, &stream->mutex, ctx->deadline_ns)) {
             return operation->progress != UNDER_WAY;
         }
     }
@@ -236,7 +237,7 @@ static struct server_stream *stream_new(struct server_call *call, struct mesh_ct
     if (pthread_mutex_init(&stream->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
-    mesh__server_condition(&stream->done);
+    mesh__condition_init(&stream->done);
     call->owner = stream;
     call->release = stream_release;
     return stream;
@@ -280,7 +281,7 @@ static void give_up_write(struct server_stream *stream)
         mesh__wire->call_cancel(stream->call->wire);
     }
     while (stream->write.progress == UNDER_WAY) {
-        (void)mesh__server_wait(&stream->done, &stream->mutex, MESH_NO_DEADLINE);
+        (void)mesh__condition_wait(&stream->done, &stream->mutex, MESH_NO_DEADLINE);
     }
     (void)pthread_mutex_unlock(&stream->mutex);
 }

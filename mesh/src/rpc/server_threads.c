@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of streaming calls: made when needed, up to the limit, and ended when idle. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define IDLE_MS 30000
 
@@ -44,29 +43,6 @@ bool mesh__server_thread(pthread_t *ret_thread, const char *name, void *(*run)(v
         (void)pthread_setname_np(*ret_thread, name); /* for debuggers */
     }
     return made;
-}
-
-void mesh__server_condition(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-
-    if (pthread_condattr_init(&attributes) != 0 ||
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
-        pthread_cond_init(cond, &attributes) != 0) {
-        mesh__fatal("no memory for a condition");
-    }
-    (void)pthread_condattr_destroy(&attributes);
-}
-
-bool mesh__server_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ns)
-{
-    struct timespec until = {.tv_sec = deadline_ns / MESH_NS_PER_S,
-                             .tv_nsec = deadline_ns % MESH_NS_PER_S};
-
-    if (deadline_ns == MESH_NO_DEADLINE) {
-        return pthread_cond_wait(cond, mutex) == 0;
-    }
-    return pthread_cond_timedwait(cond, mutex, &until) != ETIMEDOUT;
 }
 
 /* ---- the pool ----------------------------------------------------------------------------- */
@@ -107,7 +83,7 @@ struct stream_threads *mesh__stream_threads_new(struct mesh_server *server)
     if (pthread_mutex_init(&threads->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
-    mesh__server_condition(&threads->waiting);
+    mesh__condition_init(&threads->waiting);
     return threads;
 }
 
@@ -119,7 +95,7 @@ static struct server_call *take(struct stream_threads *threads)
     struct server_call *call;
 
     while (threads->first == NULL && !threads->stop && in_time) {
-        in_time = mesh__server_wait(&threads->waiting, &threads->mutex, until_ns);
+        in_time = mesh__condition_wait(&threads->waiting, &threads->mutex, until_ns);
     }
     threads->n_free--;
     call = threads->first;

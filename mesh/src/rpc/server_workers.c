@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unary calls: a bounded queue and the threads that take from it. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/fatal.h"
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
@@ -14,6 +15,7 @@ struct workers {
     struct server_call *first;
     struct server_call **end;
     int n_waiting;
+    size_t n_bytes; /* of the requests that wait */
     bool stop;
     int n_threads;
     pthread_t *threads;
@@ -32,20 +34,31 @@ struct workers *mesh__workers_new(struct mesh_server *server)
     if (pthread_mutex_init(&workers->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
-    mesh__server_condition(&workers->waiting);
+    mesh__condition_init(&workers->waiting);
     return workers;
+}
+
+/* With the mutex held. Few large requests are as much as many small ones. */
+static bool is_full(const struct workers *workers, size_t more_bytes)
+{
+    const struct mesh_server_options *options = &workers->server->options;
+
+    return workers->n_waiting >= options->queue_size ||
+           (options->queue_bytes > 0 && workers->n_waiting > 0 && workers->n_bytes + more_bytes > options->queue_bytes);
 }
 
 bool mesh__workers_add(struct workers *workers, struct server_call *call)
 {
     bool added = false;
 
+    call->waiting_bytes = mesh__wire->call_message_size(call->wire);
     (void)pthread_mutex_lock(&workers->mutex);
-    if (workers->n_waiting < workers->server->options.queue_size) {
+    if (!is_full(workers, call->waiting_bytes)) {
         call->next = NULL;
         *workers->end = call;
         workers->end = &call->next;
         workers->n_waiting++;
+        workers->n_bytes += call->waiting_bytes;
         added = true;
         mesh_gauge_add(workers->depth, 1);
         (void)pthread_cond_signal(&workers->waiting);
@@ -70,6 +83,7 @@ static struct server_call *take(struct workers *workers)
             workers->end = &workers->first;
         }
         workers->n_waiting--;
+        workers->n_bytes -= call->waiting_bytes;
     }
     (void)pthread_mutex_unlock(&workers->mutex);
     if (call != NULL) {

@@ -129,6 +129,8 @@ struct wire {
      * NUL-terminated copies. */
     bool (*call_metadata)(struct wire_call *call, enum wire_metadata_kind kind, size_t i,
                           struct wire_pair *ret_pair);
+    /* Its bytes while it was not taken; 0 without one. */
+    size_t (*call_message_size)(const struct wire_call *call);
     /* The message received last, if any; ownership passes to the caller. NULL: the peer's messages
      * have ended. */
     struct wire_message *(*call_take_message)(struct wire_call *call);

@@ -388,6 +388,7 @@ static const struct wire grpc_wire = {
     .call_deadline_ns = mesh__wire_call_deadline_ns,
     .call_peer = mesh__wire_call_peer,
     .call_metadata = mesh__wire_call_metadata,
+    .call_message_size = mesh__wire_call_message_size,
     .call_take_message = mesh__wire_call_take_message,
     .call_was_cancelled = mesh__wire_call_was_cancelled,
     .call_status = mesh__wire_call_status,

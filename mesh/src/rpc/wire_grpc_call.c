@@ -322,6 +322,11 @@ bool mesh__wire_call_metadata(struct wire_call *call, enum wire_metadata_kind ki
     return true;
 }
 
+size_t mesh__wire_call_message_size(const struct wire_call *call)
+{
+    return call->message == NULL ? 0 : grpc_byte_buffer_length(call->message);
+}
+
 struct wire_message *mesh__wire_call_take_message(struct wire_call *call)
 {
     grpc_byte_buffer *buffer = call->message;

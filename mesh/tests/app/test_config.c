@@ -92,6 +92,7 @@ TEST(the_least_environment_gives_the_defaults)
     CHECK_INT(mesh__config_int64(config, VAR_DATABASE_POOL_SIZE), 8);
     CHECK_INT(mesh__config_int64(config, VAR_WORKERS), 32);
     CHECK_INT(mesh__config_int64(config, VAR_QUEUE_SIZE), 1024);
+    CHECK_INT(mesh__config_int64(config, VAR_QUEUE_BYTES), 67108864);
     CHECK_INT(mesh__config_int64(config, VAR_STREAM_LIMIT), 64);
     CHECK_INT(mesh__config_int64(config, VAR_DEFAULT_DEADLINE_MS), 5000);
     CHECK_INT(mesh__config_int64(config, VAR_MAX_DEADLINE_MS), 10000);

@@ -23,11 +23,10 @@ TEST(a_number_that_is_no_code_is_unknown)
 TEST(every_code_has_its_label_in_metrics)
 {
     static const char *const labels[] = {
-        "OK",           "Canceled",         "Unknown",           "InvalidArgument",
-        "DeadlineExceeded", "NotFound",     "AlreadyExists",     "PermissionDenied",
-        "ResourceExhausted", "FailedPrecondition", "Aborted",    "OutOfRange",
-        "Unimplemented", "Internal",        "Unavailable",       "DataLoss",
-        "Unauthenticated"};
+        "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+        "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+        "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+        "DataLoss", "Unauthenticated"};
 
     for (int i = 0; i <= 16; i++) {
         CHECK_TEXT(mesh_status_label((enum mesh_status)i), labels[i]);

@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "death.h"
+#include "guard_test.pb-c.h"
 #include "mesh/validate.h"
 #include "test.h"
 
@@ -93,6 +94,39 @@ TEST(a_flood_of_violations_is_counted_but_not_kept)
     CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
     CHECK_INT(ctx->scope->error->n_violations, 32);
     CHECK(strstr(mesh_ctx_error(ctx), "and 997 more") != NULL);
+}
+
+/* The same, for a request whose fields by_name and child are sensitive. */
+static const char *hidden_path_of(const struct mesh_path *path)
+{
+    static const char *const fields[] = {"by_name", "child", NULL};
+    static const struct mesh_sensitive_type tree = {&mesh__guardtest__tree__descriptor, fields};
+    static const struct mesh_sensitive_type *const types[] = {&tree, NULL};
+
+    start();
+    mesh__violations_hide(violations, &mesh__guardtest__tree__descriptor, types);
+    mesh_violate(violations, path, "rule", "text");
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    return ctx->scope->error->violations[0].field;
+}
+
+TEST(a_path_does_not_show_keys_that_are_sensitive)
+{
+    struct mesh_path entry = {NULL, "by_name", -1, "4111"};
+    struct mesh_path numbered = {NULL, "by_name", 4111, NULL};
+    struct mesh_path code = field(&entry, "code");
+    struct mesh_path list = {NULL, "children", 7, NULL};
+    struct mesh_path in_list = {&list, "by_name", -1, "4111"};
+    struct mesh_path child = field(NULL, "child");
+    struct mesh_path in_child = {&child, "leaves", 2, NULL};
+
+    CHECK_TEXT(hidden_path_of(&entry), "by_name[*]");
+    CHECK_TEXT(hidden_path_of(&numbered), "by_name[*]");
+    CHECK_TEXT(hidden_path_of(&code), "by_name[*].code");
+    CHECK_TEXT(hidden_path_of(&in_list), "children[7].by_name[*]");
+    CHECK_TEXT(hidden_path_of(&in_child), "child.leaves[*]");
+    CHECK_TEXT(hidden_path_of(&list), "children[7]");
+    CHECK_TEXT(path_of(&entry), "by_name[\"4111\"]");
 }
 
 TEST(a_path_leads_through_messages_lists_and_maps)

@@ -66,7 +66,7 @@ static void pause_ms(int64_t ms)
 
 /* ---- services ---- */
 
-static void make_schema(const char *schema)
+void superuser_run(const char *sql)
 {
     struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
     const struct mesh_db_options options = {.url = env("TEST_DATABASE_URL"),
@@ -76,14 +76,23 @@ static void make_schema(const char *schema)
                                             .named = true,
                                             .metric_label = "test"};
     struct mesh_db *db = mesh__db_new(&options);
-    struct mesh_sql role = {"create_role", mesh_printf(ctx, "create role %s login", schema)};
-    struct mesh_sql own = {"create_schema",
-                           mesh_printf(ctx, "create schema authorization %s", schema)};
+    const struct mesh_sql statement = {"superuser_statement", sql};
 
-    CHECK(mesh_db_query(ctx, db, &role, MESH_NO_ARGS, NULL) == MESH_OK);
-    CHECK(mesh_db_query(ctx, db, &own, MESH_NO_ARGS, NULL) == MESH_OK);
+    if (mesh_db_query(ctx, db, &statement, MESH_NO_ARGS, NULL) != MESH_OK) {
+        fail_msg("%s: %s", sql, mesh_ctx_error(ctx));
+    }
     mesh__db_free(db);
     mesh__ctx_free(ctx);
+}
+
+static void make_schema(const char *schema)
+{
+    char sql[256];
+
+    (void)snprintf(sql, sizeof(sql), "create role %s login", schema);
+    superuser_run(sql);
+    (void)snprintf(sql, sizeof(sql), "create schema authorization %s", schema);
+    superuser_run(sql);
 }
 
 static struct mesh_db *make_pool(const struct service *service)
@@ -451,6 +460,17 @@ void purge_stream(const char *system)
     while (stream_size(&dump, connection, system) > 0) {
         pause_ms(1);
     }
+    dump_disconnect(&dump, connection);
+}
+
+void delete_consumer(const char *system, const char *consumer)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_stream stream;
+
+    nats->consumer_close(connection, system, consumer);
+    CHECK(nats->stream_state(dump.ctx, connection, system, &stream) == MESH_OK); /* it was sent */
     dump_disconnect(&dump, connection);
 }
 

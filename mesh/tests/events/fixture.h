@@ -65,6 +65,7 @@ void publish_raw(const char *subject, const char *id, const void *data, size_t s
 void make_stream(const struct broker_stream_config *config);
 void delete_stream(const char *system);
 void purge_stream(const char *system);
+void delete_consumer(const char *system, const char *consumer);
 
 /* ---- waiting ---- */
 
@@ -78,6 +79,8 @@ void wait_for_counter(const char *name, uint64_t least);
 void kill_broker(void);
 void stop_broker(int signal_number); /* SIGSTOP, SIGCONT */
 void start_broker(void);
+/* Statements of the superuser. */
+void superuser_run(const char *sql);
 /* Restarts it; the pools of both services are connected again afterwards. */
 void crash_database(struct service *one, struct service *other);
 

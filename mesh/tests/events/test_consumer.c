@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "consumer.h"
 #include "events/envelope.h"
 #include "events/reader.h"
-#include "fixture.h"
 #include "mesh/id.h"
 #include "mesh/time.h"
 #include "test.h"
@@ -12,136 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define EFFECTS "select count(*) from effect"
-/* Effects that are doubled, or out of order within their key. */
-#define WRONG                                                                                      \
-    "select count(*) from (select version, row_number() over (partition by key order by n) as nth" \
-    " from effect) as e where version <> nth"
-
-/* ---- a consumer whose handler does as it is told ---- */
-
-struct consumer {
-    struct service service;
-    struct mesh_inbox_entry entry;
-    struct mesh_inbox_type inbox;
-    struct service *publisher; /* NULL, or emits again as this one */
-    atomic_int calls;
-    atomic_int abort_at;  /* the call that fails once as if it met a deadlock; 0: none */
-    atomic_int kill_at;   /* the call after which the connection to the database is cut */
-    atomic_int slow;      /* milliseconds that each call keeps the database busy */
-    atomic_bool refuse;   /* events of key "poison" cannot be handled */
-    pthread_mutex_t lock; /* of what the latest handler saw */
-    char correlation_id[130];
-    char event_id[64];
-    char trace_id[64];
-    int64_t event_time_us;
-};
-
-static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
-{
-    static const struct mesh_sql cut = {"cut",
-                                        "select pg_terminate_backend(pg_backend_pid())::text"};
-    static const struct mesh_sql work = {"work", "select pg_sleep($1::bigint / 1000.0)::text"};
-    int call = atomic_fetch_add(&consumer->calls, 1) + 1;
-    struct mesh_rows *rows;
-
-    if (atomic_load(&consumer->slow) > 0) {
-        MESH_TRY(mesh_tx_query(ctx, tx, &work, MESH_ARGS(mesh_int64(atomic_load(&consumer->slow))),
-                               &rows));
-    }
-    if (call == atomic_load(&consumer->abort_at)) {
-        return mesh_fail(ctx, MESH_ABORTED, "as if by a deadlock");
-    }
-    if (call == atomic_load(&consumer->kill_at)) {
-        return mesh_tx_query(ctx, tx, &cut, MESH_NO_ARGS, &rows);
-    }
-    return MESH_OK;
-}
-
-static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *state,
-                              struct mesh_tx *tx, const ProtobufCMessage *message)
-{
-    static const struct mesh_sql insert = {
-        "insert_effect", "insert into effect (event_id, key, version) values ($1, $2, $3)"};
-    const Test__Counter__V1__Counted *event = (const Test__Counter__V1__Counted *)message;
-    struct consumer *consumer = state;
-
-    (void)handlers;
-    if (atomic_load(&consumer->refuse) && strcmp(event->key, "poison") == 0) {
-        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "not this one");
-    }
-    MESH_TRY(mesh_tx_exec(ctx, tx, &insert,
-                          MESH_ARGS(mesh_uuid(mesh_ctx_event_id(ctx)), mesh_text(event->key),
-                                    mesh_int64(event->version))));
-    MESH_TRY(misbehave(ctx, consumer, tx));
-    pthread_mutex_lock(&consumer->lock);
-    (void)snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
-                   mesh_ctx_correlation_id(ctx));
-    (void)snprintf(consumer->event_id, sizeof(consumer->event_id), "%s", mesh_ctx_event_id(ctx));
-    (void)snprintf(consumer->trace_id, sizeof(consumer->trace_id), "%s", mesh_ctx_trace_id(ctx));
-    consumer->event_time_us = mesh_ctx_event_time_us(ctx);
-    pthread_mutex_unlock(&consumer->lock);
-    if (consumer->publisher != NULL) {
-        return mesh_emit(ctx, tx, &consumer->publisher->counted, message);
-    }
-    return MESH_OK;
-}
-
-static void consumer_init(struct consumer *consumer, const char *system, struct service *publisher)
-{
-    memset(consumer, 0, sizeof(*consumer));
-    pthread_mutex_init(&consumer->lock, NULL);
-    service_init(&consumer->service, system, "consumer");
-    consumer->entry = (struct mesh_inbox_entry){&publisher->counted, on_counted};
-    consumer->inbox = (struct mesh_inbox_type){&consumer->entry, 1};
-}
-
-/* A publisher that runs and a consumer that does not yet. */
-struct pair {
-    struct service publisher;
-    struct consumer consumer;
-    struct mesh_events *relay;
-};
-
-static void pair_init(struct pair *pair, const char *system)
-{
-    service_init(&pair->publisher, system, "counter");
-    consumer_init(&pair->consumer, system, &pair->publisher);
-    pair->relay = start_events(&pair->publisher, true, NULL, NULL);
-}
-
-static void pair_done(struct pair *pair)
-{
-    stop_events(pair->relay);
-    service_done(&pair->publisher);
-    service_done(&pair->consumer.service);
-}
-
-static struct mesh_events *consume(struct consumer *consumer)
-{
-    return start_events(&consumer->service, false, &consumer->inbox, consumer);
-}
-
-/* n events of each of the keys k-0 to k-9. */
-static void publish_keys(struct service *publisher, int n)
-{
-    for (int i = 0; i < 10; i++) {
-        char key[8];
-
-        (void)snprintf(key, sizeof(key), "k-%d", i);
-        count_and_commit(publisher, key, n);
-    }
-}
-
-static void check_effects(struct consumer *consumer, int64_t n)
-{
-    wait_for_int(&consumer->service, EFFECTS, n);
-    CHECK_INT(query_int(&consumer->service, WRONG), 0);
-    CHECK_INT(query_int(&consumer->service, "select count(*) from inbox"), n);
-}
-
-/* ---- tests ---- */
 
 TEST(each_event_is_handled_once_and_in_order_of_its_key)
 {

@@ -75,6 +75,22 @@ TEST(a_lost_delivery_breaks_the_share)
     CHECK_INT(peek(&first), 1);
 }
 
+TEST(what_another_replica_has_read_is_passed_over_when_it_arrives)
+{
+    uint64_t first;
+
+    begin();
+    arrive("c", 105, 1);
+    mesh__inflow_drop(&reader, &share, 120); /* that is where the other one is */
+    arrive("c", 110, 2);
+    arrive("c", 120, 3);
+    CHECK_INT(peek(&first), 0);
+    arrive("c", 121, 4);
+    CHECK_INT(peek(&first), 1);
+    CHECK(first == 121);
+    CHECK(!mesh__inflow_broken(&reader, &share));
+}
+
 TEST(messages_of_a_consumer_that_was_given_up_are_ignored)
 {
     uint64_t first;

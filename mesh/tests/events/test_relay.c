@@ -332,6 +332,91 @@ TEST(a_purge_that_the_broker_remembers_as_duplicates_is_no_publication)
     service_done(&service);
 }
 
+/* ---- a database that crashes ---- */
+
+static atomic_bool hold_publications;
+
+static enum mesh_status patient_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                        const struct broker_publication *publication,
+                                        uint64_t token)
+{
+    while (atomic_load(&hold_publications)) {
+        usleep(1000);
+    }
+    return real->publish(ctx, connection, publication, token);
+}
+
+/* Transactions that leave nothing, not even in the log of a server that crashes soon. */
+static void burn_transactions(struct service *service, int n)
+{
+    static const struct mesh_sql take_xid = {"take_xid", "select pg_current_xact_id()::text"};
+
+    for (int i = 0; i < n; i++) {
+        struct mesh_ctx *ctx = service_ctx(service);
+        cleanup_tx struct mesh_tx *tx = NULL;
+        struct mesh_rows *rows;
+
+        CHECK(mesh_tx_begin(ctx, service->silent, &tx) == MESH_OK);
+        CHECK(mesh_tx_query(ctx, tx, &take_xid, MESH_NO_ARGS, &rows) == MESH_OK);
+    }
+}
+
+#define NEXT_XID "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+
+/*
+ * Lets the relay see a snapshot beyond the end of the log that survives, and crashes the server.
+ * Returns whether transaction ids that the snapshot calls old will be given out again.
+ */
+static bool crash_behind_a_pass(struct service *service)
+{
+    int64_t published = query_int(service, "select count(*) from outbox");
+    int64_t burnt;
+
+    wait_for_int(service,
+                 "select count(*) from relay_position p where p.id = (select max(id) from"
+                 " relay_position) and p.last_sequence = (select count(*) from outbox)",
+                 1); /* saved: it will not be again for a second */
+    atomic_store(&hold_publications, true);
+    count_and_commit(service, "k", 1);
+    usleep(60000); /* the relay holds it in a pass */
+    count_and_commit(service, "k", 1);
+    burn_transactions(service, 50);
+    burnt = query_int(service, NEXT_XID);
+    atomic_store(&hold_publications, false);
+    wait_for_stream(service->system, (uint64_t)published + 2);
+    usleep(30000); /* the pass has ended */
+    crash_database(service, service);
+    return query_int(service, NEXT_XID) < burnt;
+}
+
+TEST(transaction_ids_that_a_crash_gives_out_again_lose_no_event)
+{
+    struct service service;
+    struct mesh_events *events;
+    bool again = false;
+
+    real = mesh__broker;
+    faulty = *real;
+    faulty.publish = patient_publish;
+    mesh__broker = &faulty;
+    service_init(&service, "relay14", "counter");
+    superuser_run("alter system set wal_writer_delay = '10s'");
+    superuser_run("select pg_reload_conf()");
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "k", 1);
+    for (int i = 0; i < 5 && !again; i++) {
+        again = crash_behind_a_pass(&service);
+        count_and_commit(&service, "k", 3);
+        check_stream(&service);
+    }
+    CHECK(again);
+    stop_events(events);
+    mesh__broker = real;
+    superuser_run("alter system reset wal_writer_delay");
+    superuser_run("select pg_reload_conf()");
+    service_done(&service);
+}
+
 TEST(large_events_are_published_within_bounded_memory)
 {
     struct service service;

@@ -154,13 +154,21 @@ static MESH_STATUS wait_handler(struct mesh_ctx *ctx, const void *handlers, void
     return status;
 }
 
-/* Texts must be short. */
+/* Texts must be short, and so must labels. */
 static void validate(struct mesh_violations *violations, const ProtobufCMessage *request)
 {
+    const Words *words = (const Words *)request;
     struct mesh_path path = {NULL, "text", -1, NULL};
 
-    if (mesh_utf8_length(((const Words *)request)->text) > 100) {
+    if (mesh_utf8_length(words->text) > 100) {
         mesh_violate(violations, &path, "string.max_len", "at most 100 characters");
+    }
+    for (size_t i = 0; i < words->n_labels; i++) {
+        struct mesh_path label = {NULL, "labels", -1, words->labels[i]->key};
+
+        if (mesh_utf8_length(words->labels[i]->value) > 10) {
+            mesh_violate(violations, &label, "string.max_len", "at most 10 characters");
+        }
     }
 }
 
@@ -221,7 +229,7 @@ const struct mesh_method *served_method(const char *name)
 /* ---- server and client -------------------------------------------------------------------- */
 
 static const char *const hidden_fields[] = {"request_id", NULL};
-static const char *const secret_fields[] = {"secret", NULL};
+static const char *const secret_fields[] = {"secret", "labels", NULL};
 static const struct mesh_sensitive_type hidden = {&check__v1__hidden__descriptor, hidden_fields};
 static const struct mesh_sensitive_type secret = {&check__v1__words__descriptor, secret_fields};
 static const struct mesh_sensitive_type *const sensitive[] = {&hidden, &secret, NULL};
@@ -234,6 +242,7 @@ void served_init(struct served *served)
         .listen = "127.0.0.1:0",
         .workers = 4,
         .queue_size = 16,
+        .queue_bytes = 16 << 20,
         .stream_limit = 8,
         .default_deadline_ms = 5000,
         .max_deadline_ms = 20000,

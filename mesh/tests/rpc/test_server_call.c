@@ -324,6 +324,31 @@ TEST(a_sensitive_request_id_is_not_logged)
     free(log);
 }
 
+TEST(a_broken_rule_does_not_tell_what_is_sensitive)
+{
+    Check__V1__Words request = CHECK__V1__WORDS__INIT;
+    Check__V1__Words__LabelsEntry entry = CHECK__V1__WORDS__LABELS_ENTRY__INIT;
+    Check__V1__Words__LabelsEntry *labels[] = {&entry};
+    ProtobufCMessage *reply;
+    char key[] = "4111111111111111";
+    char value[] = "more than ten characters";
+    char *log;
+
+    begin(NULL);
+    entry.key = key;
+    entry.value = value;
+    request.labels = labels;
+    request.n_labels = 1;
+    CHECK(mesh_client_call(served.ctx, served.client, served_method("Echo"), &request.base,
+                           &reply) == MESH_INVALID_ARGUMENT);
+    CHECK_TEXT(mesh_ctx_error(served.ctx), "labels[*]: at most 10 characters [string.max_len]");
+    CHECK_TEXT(served.ctx->scope->error->violations[0].field, "labels[*]");
+    free(served_wait_log("labels[*]"));
+    log = served_take_log();
+    CHECK(strstr(log, key) == NULL && strstr(log, value) == NULL);
+    free(log);
+}
+
 TEST(each_call_gets_one_log_line)
 {
     char *log;

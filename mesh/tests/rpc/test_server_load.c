@@ -86,6 +86,48 @@ TEST(a_full_queue_answers_at_once)
     served_done(&served);
 }
 
+/* A request of a little more than size bytes. */
+static size_t pack_body(uint8_t **ret_bytes, size_t size)
+{
+    Check__V1__Words words = CHECK__V1__WORDS__INIT;
+    size_t packed;
+
+    words.body.len = size;
+    words.body.data = calloc(1, size);
+    *ret_bytes = malloc(check__v1__words__get_packed_size(&words));
+    packed = check__v1__words__pack(&words, *ret_bytes);
+    free(words.body.data);
+    return packed;
+}
+
+TEST(a_queue_full_of_large_requests_answers_at_once)
+{
+    struct served served;
+    struct served_wire wires[2];
+    uint8_t *bytes;
+    size_t size = pack_body(&bytes, 100000);
+
+    served_init(&served);
+    served.options.workers = 1;
+    served.options.queue_bytes = 65536; /* the first to wait may exceed it */
+    served_start(&served);
+    served_wire_send(&wires[0], &served, waiting, mesh__in_ms(20000), NULL, 0);
+    turn_until_entered(&served, wires, 1, 1);
+    served_wire_send(&wires[1], &served, waiting, mesh__in_ms(20000), bytes, size);
+    while (served_metric("mesh_server_queue_depth") != 1) {
+        turn(&wires[1], 1);
+    }
+    CHECK(served_send(&served, waiting, mesh__in_ms(5000), bytes, size, NULL) ==
+          MESH_RESOURCE_EXHAUSTED);
+    CHECK(sem_post(&served.leave) == 0 && sem_post(&served.leave) == 0);
+    CHECK(finish(&wires[0]) == MESH_OK);
+    CHECK(finish(&wires[1]) == MESH_OK);
+    /* What has left the queue counts no more. */
+    CHECK(served_send(&served, echo, mesh__in_ms(20000), bytes, size, NULL) == MESH_OK);
+    free(bytes);
+    served_done(&served);
+}
+
 TEST(work_whose_deadline_passed_in_the_queue_is_not_begun)
 {
     struct served served;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "consumer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Needs those before it. */
+#include <cmocka.h>
+
+/* As in test.h, which belongs to the file with the cases. */
+#define CHECK_INT(actual, expected) assert_int_equal(actual, expected)
+
+static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
+{
+    static const struct mesh_sql cut = {"cut",
+                                        "select pg_terminate_backend(pg_backend_pid())::text"};
+    static const struct mesh_sql work = {"work", "select pg_sleep($1::bigint / 1000.0)::text"};
+    int call = atomic_fetch_add(&consumer->calls, 1) + 1;
+    struct mesh_rows *rows;
+
+    if (atomic_load(&consumer->slow) > 0) {
+        MESH_TRY(mesh_tx_query(ctx, tx, &work, MESH_ARGS(mesh_int64(atomic_load(&consumer->slow))),
+                               &rows));
+    }
+    if (call == atomic_load(&consumer->abort_at)) {
+        return mesh_fail(ctx, MESH_ABORTED, "as if by a deadlock");
+    }
+    if (call == atomic_load(&consumer->kill_at)) {
+        return mesh_tx_query(ctx, tx, &cut, MESH_NO_ARGS, &rows);
+    }
+    return MESH_OK;
+}
+
+static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *state,
+                              struct mesh_tx *tx, const ProtobufCMessage *message)
+{
+    static const struct mesh_sql insert = {
+        "insert_effect", "insert into effect (event_id, key, version) values ($1, $2, $3)"};
+    const Test__Counter__V1__Counted *event = (const Test__Counter__V1__Counted *)message;
+    struct consumer *consumer = state;
+
+    (void)handlers;
+    if (atomic_load(&consumer->refuse) && strcmp(event->key, "poison") == 0) {
+        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "not this one");
+    }
+    MESH_TRY(mesh_tx_exec(ctx, tx, &insert,
+                          MESH_ARGS(mesh_uuid(mesh_ctx_event_id(ctx)), mesh_text(event->key),
+                                    mesh_int64(event->version))));
+    MESH_TRY(misbehave(ctx, consumer, tx));
+    pthread_mutex_lock(&consumer->lock);
+    (void)snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
+                   mesh_ctx_correlation_id(ctx));
+    (void)snprintf(consumer->event_id, sizeof(consumer->event_id), "%s", mesh_ctx_event_id(ctx));
+    (void)snprintf(consumer->trace_id, sizeof(consumer->trace_id), "%s", mesh_ctx_trace_id(ctx));
+    consumer->event_time_us = mesh_ctx_event_time_us(ctx);
+    pthread_mutex_unlock(&consumer->lock);
+    if (consumer->publisher != NULL) {
+        return mesh_emit(ctx, tx, &consumer->publisher->counted, message);
+    }
+    return MESH_OK;
+}
+
+void consumer_init(struct consumer *consumer, const char *system, struct service *publisher)
+{
+    memset(consumer, 0, sizeof(*consumer));
+    pthread_mutex_init(&consumer->lock, NULL);
+    service_init(&consumer->service, system, "consumer");
+    consumer->entry = (struct mesh_inbox_entry){&publisher->counted, on_counted};
+    consumer->inbox = (struct mesh_inbox_type){&consumer->entry, 1};
+}
+
+void pair_init(struct pair *pair, const char *system)
+{
+    service_init(&pair->publisher, system, "counter");
+    consumer_init(&pair->consumer, system, &pair->publisher);
+    pair->relay = start_events(&pair->publisher, true, NULL, NULL);
+}
+
+void pair_done(struct pair *pair)
+{
+    stop_events(pair->relay);
+    service_done(&pair->publisher);
+    service_done(&pair->consumer.service);
+}
+
+struct mesh_events *consume(struct consumer *consumer)
+{
+    return start_events(&consumer->service, false, &consumer->inbox, consumer);
+}
+
+void publish_keys(struct service *publisher, int n)
+{
+    for (int i = 0; i < 10; i++) {
+        char key[8];
+
+        (void)snprintf(key, sizeof(key), "k-%d", i);
+        count_and_commit(publisher, key, n);
+    }
+}
+
+void check_effects(struct consumer *consumer, int64_t n)
+{
+    wait_for_int(&consumer->service, EFFECTS, n);
+    CHECK_INT(query_int(&consumer->service, WRONG), 0);
+    CHECK_INT(query_int(&consumer->service, "select count(*) from inbox"), n);
+}

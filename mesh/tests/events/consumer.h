@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of consumers share: one whose handler does as it is told, and a publisher. */
+#ifndef TEST_EVENTS_CONSUMER_H
+#define TEST_EVENTS_CONSUMER_H
+
+#include "fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define EFFECTS "select count(*) from effect"
+/* Effects that are doubled, or out of order within their key. */
+#define WRONG                                                                                      \
+    "select count(*) from (select version, row_number() over (partition by key order by n) as nth" \
+    " from effect) as e where version <> nth"
+
+struct consumer {
+    struct service service;
+    struct mesh_inbox_entry entry;
+    struct mesh_inbox_type inbox;
+    struct service *publisher; /* NULL, or emits again as this one */
+    atomic_int calls;
+    atomic_int abort_at;  /* the call that fails once as if it met a deadlock; 0: none */
+    atomic_int kill_at;   /* the call after which the connection to the database is cut */
+    atomic_int slow;      /* milliseconds that each call keeps the database busy */
+    atomic_bool refuse;   /* events of key "poison" cannot be handled */
+    pthread_mutex_t lock; /* of what the latest handler saw */
+    char correlation_id[130];
+    char event_id[64];
+    char trace_id[64];
+    int64_t event_time_us;
+};
+
+void consumer_init(struct consumer *consumer, const char *system, struct service *publisher);
+
+/* A publisher that runs and a consumer that does not yet. */
+struct pair {
+    struct service publisher;
+    struct consumer consumer;
+    struct mesh_events *relay;
+};
+
+void pair_init(struct pair *pair, const char *system);
+void pair_done(struct pair *pair);
+
+struct mesh_events *consume(struct consumer *consumer);
+/* n events of each of the keys k-0 to k-9. */
+void publish_keys(struct service *publisher, int n);
+/* Waits for n effects: each once, and in order of its key. */
+void check_effects(struct consumer *consumer, int64_t n);
+
+#endif
