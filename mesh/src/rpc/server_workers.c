@@ -44,7 +44,8 @@ static bool is_full(const struct workers *workers, size_t more_bytes)
     const struct mesh_server_options *options = &workers->server->options;
 
     return workers->n_waiting >= options->queue_size ||
-           (options->queue_bytes > 0 && workers->n_waiting > 0 && workers->n_bytes + more_bytes > options->queue_bytes);
+           (options->queue_bytes > 0 && workers->n_waiting > 0 &&
+            workers->n_bytes + more_bytes > options->queue_bytes);
 }
 
 bool mesh__workers_add(struct workers *workers, struct server_call *call)

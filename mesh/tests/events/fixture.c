@@ -229,6 +229,7 @@ struct dump {
     atomic_bool over;
     atomic_int acks;
     atomic_int failures;
+    atomic_bool pull_ended;
     struct mesh_ctx *ctx;
 };
 
@@ -260,8 +261,11 @@ static void dump_message(void *arg, struct broker_message *message)
 
 static void dump_pull(void *arg, const struct broker_pull_note *note)
 {
-    (void)arg;
-    (void)note;
+    struct dump *dump = arg;
+
+    if (note->state != BROKER_PULL_ALIVE) {
+        atomic_store(&dump->pull_ended, true);
+    }
 }
 
 static void dump_ping(void *arg, const char *subject)
@@ -467,10 +471,12 @@ void delete_consumer(const char *system, const char *consumer)
 {
     struct dump dump;
     struct broker_connection *connection = dump_connect(&dump);
-    struct broker_stream stream;
 
     nats->consumer_close(connection, system, consumer);
-    CHECK(nats->stream_state(dump.ctx, connection, system, &stream) == MESH_OK); /* it was sent */
+    CHECK(nats->consumer_pull(dump.ctx, connection, system, consumer, 0, 1) == MESH_OK);
+    while (!atomic_load(&dump.pull_ended)) { /* by its end */
+        pause_ms(1);
+    }
     dump_disconnect(&dump, connection);
 }
 
