@@ -12,7 +12,7 @@ function(mesh_add_protos target)
     message(FATAL_ERROR "mesh_add_protos(${target}): needs IMPORT_DIR and PROTOS and nothing else")
   endif()
   set(imports -I${arg_IMPORT_DIR})
-  foreach(dir ${PROJECT_SOURCE_DIR}/proto ${PROJECT_SOURCE_DIR}/proto/third_party /usr/include)
+  foreach(dir ${MESH_SOURCE_DIR}/proto ${MESH_SOURCE_DIR}/proto/third_party /usr/include)
     if(NOT dir STREQUAL arg_IMPORT_DIR)
       list(APPEND imports -I${dir})
     endif()
@@ -33,13 +33,13 @@ function(mesh_add_protos target)
   add_custom_command(
     OUTPUT ${outputs}
     COMMAND ${PROTOC} ${imports}
-            --plugin=protoc-gen-c=${PROJECT_SOURCE_DIR}/cmake/protoc-gen-c-optional
+            --plugin=protoc-gen-c=${MESH_SOURCE_DIR}/cmake/protoc-gen-c-optional
             --plugin=protoc-gen-mesh=$<TARGET_FILE:protoc-gen-mesh>
             --c_out=${MESH_GENERATED} --mesh_out=${MESH_GENERATED} ${option} ${arg_PROTOS}
     DEPENDS ${files} protoc-gen-mesh
-            ${PROJECT_SOURCE_DIR}/cmake/protoc-gen-c-optional
-            ${PROJECT_SOURCE_DIR}/proto/mesh/v1/options.proto
-            ${PROJECT_SOURCE_DIR}/proto/third_party/buf/validate/validate.proto
+            ${MESH_SOURCE_DIR}/cmake/protoc-gen-c-optional
+            ${MESH_SOURCE_DIR}/proto/mesh/v1/options.proto
+            ${MESH_SOURCE_DIR}/proto/third_party/buf/validate/validate.proto
     COMMENT "Generating ${target}"
     VERBATIM)
   # A target of its own, so that generating need not wait for the runtime to be built.
@@ -67,6 +67,9 @@ function(mesh_add_service exe)
     string(REGEX REPLACE "^.*-" "" arg_PREFIX ${exe})
   endif()
   list(REMOVE_ITEM arg_SOURCES main.c)
+  if(NOT arg_SOURCES)
+    message(FATAL_ERROR "mesh_add_service(${exe}): SOURCES has nothing but main.c")
+  endif()
   add_library(${exe}_lib STATIC ${arg_SOURCES})
   target_include_directories(${exe}_lib PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${exe}_lib PRIVATE mesh_flags PUBLIC ${arg_PROTO} mesh)

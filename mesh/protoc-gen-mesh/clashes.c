@@ -109,7 +109,9 @@ static void add_method(struct names *names, const struct service *service,
         add(names, gen_printf("%s_%s%s", service->prefix, method->snake, *suffix), full_name,
             &method->place);
     }
-    /* protobuf-c's own form of the service. */
+    /* protobuf-c's own form of the service: a function, and a member of a struct. */
+    add(names, gen_printf("struct %s.%s", service->c_lower, name_c_lower(method->proto->name)),
+        full_name, &method->place);
     add(names, gen_printf("%s__%s", service->c_lower, name_c_lower(method->proto->name)), full_name,
         &method->place);
 }
@@ -120,6 +122,10 @@ static void add_service(struct names *names, const struct service *service)
     add(names, gen_printf("%s_methods", service->prefix), service->full_name, &service->place);
     add(names, gen_printf("struct %s_handlers", service->prefix), service->full_name,
         &service->place);
+    add(names, gen_printf("struct %s.base", service->c_lower), "the first member of every service",
+        &service->place);
+    add(names, gen_printf("%s__descriptor", service->c_lower), service->full_name, &service->place);
+    add(names, gen_printf("%s__init", service->c_lower), service->full_name, &service->place);
     for (size_t i = 0; i < service->n_methods; i++) {
         add_method(names, service, &service->methods[i]);
     }
@@ -142,6 +148,9 @@ static void add_inbox(struct names *names, const struct message *inbox)
 
 static void add_file(struct names *names, const struct file *file)
 {
+    const struct place place = place_of_file(file);
+
+    add(names, emit_guard(file), file->name, &place);
     for (size_t i = 0; i < file->n_enumerations; i++) {
         add_enumeration(names, file->enumerations[i]);
     }

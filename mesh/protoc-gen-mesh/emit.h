@@ -15,6 +15,8 @@ struct method_vars {
 };
 struct method_vars emit_method_vars(const struct service *service, const struct method *method);
 
+/* The macro that keeps a header from being read twice. */
+const char *emit_guard(const struct file *file);
 void emit_header(struct text *out, const struct model *model, const struct file *file);
 void emit_source(struct text *out, const struct model *model, const struct file *file);
 

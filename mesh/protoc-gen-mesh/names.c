@@ -187,8 +187,11 @@ bool name_is_reserved(const char *name)
         "long",    "register", "restrict", "return", "short",    "signed", "sizeof",  "static",
         "stderr",  "stdin",    "stdout",   "struct", "switch",   "true",   "typedef", "typeof",
         "union",   "unix",     "unsigned", "void",   "volatile", "while",  NULL};
+    static const char *const long_words[] = {"cleanup_ctx", "cleanup_fd",    "cleanup_free",
+                                             "cleanup_tx",  "static_assert", NULL};
 
-    return is_in(words, name);
+    /* Two underlines at the beginning belong to the compiler: __func__, __linux__. */
+    return strncmp(name, "__", 2) == 0 || is_in(words, name) || is_in(long_words, name);
 }
 
 bool name_has_suffix(const char *name, const char *suffix)

@@ -172,7 +172,7 @@ static const char dispatch_begin[] =
     "        return mesh_fail(ctx, MESH_UNIMPLEMENTED, \"$service$ does not implement "
     "$Method$\");\n"
     "    }\n"
-    "    return table->$method$(ctx, service, ";
+    "    return (table->$method$)(ctx, service, "; /* no macro of that name, such as assert() */
 
 static const char *dispatch_arguments(const struct method *method)
 {

@@ -69,7 +69,7 @@ nothing_runs "after --stop"
 # At a terminal the kernel sends SIGINT to everything in the foreground: services must not see it, a second signal ends them at once.
 rm -f "$CMESH_STATE"/log/*
 mkfifo "$CMESH_STATE/keys"
-script -qefc ./run "$CMESH_STATE/screen" <"$CMESH_STATE/keys" >"$out" 2>&1 &
+env --default-signal script -qefc ./run "$CMESH_STATE/screen" <"$CMESH_STATE/keys" >"$out" 2>&1 &
 run=$!
 exec 8>"$CMESH_STATE/keys"
 wait_for "Ctrl-C stops everything"

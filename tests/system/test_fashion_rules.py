@@ -14,7 +14,7 @@ import pytest
 
 from cluster import SERVICES, eventually
 from io_cloudevents import event_of
-from store import (CANCELLED, DELIVERY_CANCELLED, PAID, PAYMENT_CANCELLED, PLACED, REJECTED, SHIPPED, STARTED,
+from store import (CANCELLED, DELIVERY_CANCELLED, PAID, PAYMENT_CANCELLED, PAYMENT_PENDING, PLACED, REJECTED, SHIPPED, STARTED,
                    Dashboard, Order, Product, detail, new_id, reason)
 
 
@@ -90,9 +90,12 @@ def test_FS_D_2_two_hundred_parallel_orders_never_oversell(store):
 
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         results = list(pool.map(order, range(200)))
-    assert results.count(PLACED) == 100
+    # On a slow machine payment may take longer than its 500 ms: such an order succeeds a little later.
+    assert results.count(PLACED) + results.count(PAYMENT_PENDING) == 100
     assert results.count("INSUFFICIENT_STOCK") == 100
     assert store.stock(product) == 0
+    eventually(lambda: len([o for o in store.all_orders() if o.product_code == product.code
+                            and o.status in (PLACED, SHIPPED)]) == 100, 20)
 
 
 @pytest.mark.smoke

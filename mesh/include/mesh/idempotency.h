@@ -10,8 +10,9 @@
 #define MESH_DIGEST_SIZE 32
 
 /*
- * SHA-256 of the request packed again without its field `request_id` and without unknown fields.
- * The same request has the same digest in every version of a service that knows the same fields.
+ * SHA-256 of the request packed again without its field `request_id` and without unknown fields;
+ * the order of a map's entries does not count. The same request has the same digest in every
+ * version of a service that knows the same fields.
  */
 void mesh_request_digest(struct mesh_ctx *ctx, const ProtobufCMessage *request,
                          uint8_t ret_digest[MESH_DIGEST_SIZE]);
@@ -26,7 +27,12 @@ void mesh_request_digest(struct mesh_ctx *ctx, const ProtobufCMessage *request,
 MESH_STATUS mesh_request_log_begin(struct mesh_ctx *ctx, struct mesh_tx *tx, const char *request_id,
                                    const ProtobufCMessage *request, ProtobufCMessage *response,
                                    bool *ret_seen);
-/* Last in the same transaction: keeps the answer for repeats. */
+/* Bytes of an answer that is kept. */
+#define MESH_REQUEST_LOG_MAX 65536
+/*
+ * Last in the same transaction: keeps the answer for repeats. MESH_INTERNAL if it has more than
+ * MESH_REQUEST_LOG_MAX bytes: such a method needs a business key of its own.
+ */
 MESH_STATUS mesh_request_log_finish(struct mesh_ctx *ctx, struct mesh_tx *tx,
                                     const char *request_id, const ProtobufCMessage *response);
 

@@ -12,7 +12,8 @@
 /* What no statement may exceed, should its cancellation get lost. A pooler knows no settings. */
 #define SETTINGS "-c statement_timeout=30s -c default_transaction_isolation=read\\ committed"
 
-static const struct mesh_sql ask_schema = {"ask_schema", "select current_schema()"};
+static const struct mesh_sql ask_schema = {
+    "ask_schema", "select current_schema(), current_setting('synchronous_commit')"};
 
 static void start(struct db_conn *conn)
 {
@@ -77,6 +78,11 @@ static enum mesh_status check_schema(struct mesh_ctx *ctx, struct db_conn *conn)
                        "the schema is \"%s\" and not \"%s\": set the search_path of the role",
                        schema != NULL ? schema : "", conn->options->schema);
         return MESH_UNAVAILABLE;
+    }
+    if (strcmp(mesh_row_text(rows, 0, 1), "off") == 0) {
+        /* An event would be out before the change that it tells of is durable. */
+        return unreachable(conn,
+                           "synchronous_commit is off: a crash would lose what was committed");
     }
     return MESH_OK;
 }

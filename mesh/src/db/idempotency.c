@@ -5,6 +5,8 @@
 #include "db/sha256.h"
 #include "mesh_sql.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A row that is purged between the two statements lets a request in again; twice it is no accident.
@@ -28,6 +30,73 @@ static bool is_set(ProtobufCMessage *message, const ProtobufCFieldDescriptor *fi
 
 static ProtobufCMessage *known_part(struct mesh_ctx *ctx, const ProtobufCMessage *message);
 
+/* "amounts_of" is "AmountsOf" in the name of a map's entries. */
+static bool is_camel_of(const char *camel, size_t size, const char *name)
+{
+    bool upper = true;
+    size_t n = 0;
+
+    for (; *name != '\0'; name++) {
+        if (*name == '_') {
+            upper = true;
+        } else if (n == size || camel[n++] != (upper ? toupper((unsigned char)*name) : *name)) {
+            return false;
+        } else {
+            upper = false;
+        }
+    }
+    return n == size;
+}
+
+/* Only the names that protoc gives tell a map from a list of messages. */
+static bool is_map(const ProtobufCMessageDescriptor *parent, const ProtobufCFieldDescriptor *field)
+{
+    const ProtobufCMessageDescriptor *entry = field->descriptor;
+    size_t size = strlen(parent->name);
+    const char *name = entry->name + size + 1;
+    size_t name_size;
+
+    if (strncmp(entry->name, parent->name, size) != 0 || entry->name[size] != '.') {
+        return false;
+    }
+    name_size = strlen(name);
+    return name_size > strlen("Entry") &&
+           strcmp(name + name_size - strlen("Entry"), "Entry") == 0 &&
+           is_camel_of(name, name_size - strlen("Entry"), field->name);
+}
+
+struct entry {
+    ProtobufCMessage *message;
+    uint8_t *bytes;
+    size_t size;
+};
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *x = a;
+    const struct entry *y = b;
+    int difference = memcmp(x->bytes, y->bytes, x->size < y->size ? x->size : y->size);
+
+    return difference != 0 ? difference : (x->size > y->size) - (x->size < y->size);
+}
+
+/* A repeat may bring the entries of a map in another difference. */
+static void sort_entries(struct mesh_ctx *ctx, ProtobufCMessage **messages, size_t n)
+{
+    struct entry *entries = mesh_alloc(ctx, n * sizeof(*entries));
+
+    for (size_t i = 0; i < n; i++) {
+        entries[i].message = messages[i];
+        entries[i].size = protobuf_c_message_get_packed_size(messages[i]);
+        entries[i].bytes = mesh_alloc(ctx, entries[i].size);
+        protobuf_c_message_pack(messages[i], entries[i].bytes);
+    }
+    qsort(entries, n, sizeof(*entries), compare_entries);
+    for (size_t i = 0; i < n; i++) {
+        messages[i] = entries[i].message;
+    }
+}
+
 static void replace_list(struct mesh_ctx *ctx, ProtobufCMessage *copy,
                          const ProtobufCFieldDescriptor *field)
 {
@@ -37,6 +106,9 @@ static void replace_list(struct mesh_ctx *ctx, ProtobufCMessage *copy,
 
     for (size_t i = 0; i < n; i++) {
         elements[i] = known_part(ctx, (*list)[i]);
+    }
+    if (n > 1 && is_map(copy->descriptor, field)) {
+        sort_entries(ctx, elements, n);
     }
     *list = elements;
 }
@@ -172,8 +244,13 @@ MESH_STATUS mesh_request_log_finish(struct mesh_ctx *ctx, struct mesh_tx *tx,
                                     const char *request_id, const ProtobufCMessage *response)
 {
     size_t size = protobuf_c_message_get_packed_size(response);
-    uint8_t *bytes = mesh_alloc(ctx, size + 1);
+    uint8_t *bytes;
 
+    if (size > MESH_REQUEST_LOG_MAX) {
+        return mesh_fail(ctx, MESH_INTERNAL, "the answer to request %s has %zu bytes, more than %d",
+                         request_id, size, MESH_REQUEST_LOG_MAX);
+    }
+    bytes = mesh_alloc(ctx, size + 1);
     protobuf_c_message_pack(response, bytes);
     return mesh_tx_exec(ctx, tx, &mesh__sql_finish_request,
                         MESH_ARGS(mesh_uuid(request_id), mesh_bytes(bytes, size)));

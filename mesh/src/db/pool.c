@@ -210,11 +210,20 @@ static void leave_queue(struct mesh_db *db, const struct waiter *waiter)
     }
 }
 
-static int64_t next_look(const struct mesh_ctx *ctx)
+static int64_t next_look(const struct mesh_ctx *ctx, const struct mesh_db *db)
 {
     int64_t look_ns = mesh__now_ns() + (ctx->cancelled != NULL ? CANCEL_LOOK_NS : MESH_NS_PER_S);
 
+    if (db->down && db->empty != NULL && db->next_try_ns < look_ns) {
+        look_ns = db->next_try_ns;
+    }
     return look_ns < ctx->deadline_ns ? look_ns : ctx->deadline_ns;
+}
+
+/* Those that are lent may stay so for long: a slot that can be tried again is not left unused. */
+static bool may_try(const struct mesh_db *db)
+{
+    return db->empty != NULL && may_connect(db);
 }
 
 /* Waits in the queue; NULL when the call's time is over. */
@@ -227,11 +236,13 @@ static struct db_conn *wait_for_free(struct mesh_ctx *ctx, struct mesh_db *db)
     db->last_waiter = &waiter.next;
     mesh_gauge_add(db->waiting_gauge, 1);
 
-    while (waiter.conn == NULL && mesh_ctx_remaining_ms(ctx) > 0 && !mesh_ctx_cancelled(ctx)) {
-        (void)mesh__condition_wait(&waiter.granted, &db->mutex, next_look(ctx));
+    while (waiter.conn == NULL && !may_try(db) && mesh_ctx_remaining_ms(ctx) > 0 &&
+           !mesh_ctx_cancelled(ctx)) {
+        (void)mesh__condition_wait(&waiter.granted, &db->mutex, next_look(ctx, db));
     }
     if (waiter.conn == NULL) {
         leave_queue(db, &waiter);
+        waiter.conn = may_try(db) ? pop(&db->empty) : NULL;
     }
     mesh_gauge_add(db->waiting_gauge, -1);
     pthread_cond_destroy(&waiter.granted);

@@ -128,6 +128,14 @@ static MESH_STATUS go_on(struct mesh_ctx *ctx, struct db_conn *conn)
     return MESH_OK;
 }
 
+static bool send_trace(struct mesh_ctx *ctx, struct db_conn *conn)
+{
+    const char *name =
+        mesh_printf(ctx, "%.29s %s", conn->options->application_name, mesh_ctx_trace_id(ctx));
+
+    return mesh__conn_send(conn, OP_EXECUTE, &trace_sql, MESH_ARGS(mesh_text(name)), false);
+}
+
 /* What comes before the first statement travels with it. */
 static bool start(struct mesh_ctx *ctx, struct db_conn *conn)
 {
@@ -135,15 +143,10 @@ static bool start(struct mesh_ctx *ctx, struct db_conn *conn)
         return true;
     }
     conn->tx.started = true;
-    if (conn->options->trace_application_name) {
-        const char *name =
-            mesh_printf(ctx, "%.29s %s", conn->options->application_name, mesh_ctx_trace_id(ctx));
-
-        if (!mesh__conn_send(conn, OP_EXECUTE, &trace_sql, MESH_ARGS(mesh_text(name)), false)) {
-            return false;
-        }
+    if (is_explicit(&conn->tx) && !send_plain(conn, &conn->tx.begin)) {
+        return false;
     }
-    return !is_explicit(&conn->tx) || send_plain(conn, &conn->tx.begin);
+    return !conn->options->trace_application_name || send_trace(ctx, conn);
 }
 
 static MESH_STATUS queue(struct mesh_ctx *ctx, struct db_conn *conn, const struct mesh_sql *sql,

@@ -39,7 +39,11 @@ struct broker_ack {
     const char *error; /* if it was not stored; lives as long as the callback */
 };
 
-enum broker_pull_state { BROKER_PULL_ALIVE, BROKER_PULL_ENDED };
+enum broker_pull_state {
+    BROKER_PULL_ALIVE,
+    BROKER_PULL_ENDED,
+    BROKER_PULL_REFUSED /* the consumer is gone, or of no use any more */
+};
 
 struct broker_pull_note {
     uint64_t tag; /* of the pull */
@@ -75,6 +79,7 @@ struct broker_stream_config {
     int64_t max_bytes;
     int64_t max_age_s;
     int64_t duplicates_s; /* how long message ids are remembered */
+    int64_t message_size; /* of the largest one; 0: whatever it takes */
 };
 
 struct broker_stream {
@@ -133,7 +138,7 @@ struct broker {
      * Makes an ordered consumer: in order from a sequence on, without acknowledgements, kept by the
      * broker for as long as somebody pulls. It delivers what is pulled, up to n messages for each
      * pull, and reports with the pull's tag: alive every heartbeat_ms, ended when it gives up
-     * before n. One pull at a time.
+     * before n, or refused. One pull at a time.
      */
     MESH_STATUS (*consumer_open)(struct mesh_ctx *ctx, struct broker_connection *connection,
                                  const char *stream, const char *subject, uint64_t from,

@@ -130,12 +130,26 @@ static struct broker_message *message_from(natsMsg *from, const jsMsgMetaData *m
     return mesh__broker_message_new(&message);
 }
 
+/* How a pull ends; a consumer that was deleted is told like that, too. */
+static enum broker_pull_state state_from(const char *status, const char *description)
+{
+    if (strcmp(status, "100") == 0) {
+        return BROKER_PULL_ALIVE;
+    }
+    if (strcmp(status, "404") == 0 || strcmp(status, "408") == 0 ||
+        strcmp(description, "Message Size Exceeds MaxBytes") == 0 ||
+        strcmp(description, "Batch Completed") == 0) {
+        return BROKER_PULL_ENDED;
+    }
+    return BROKER_PULL_REFUSED;
+}
+
 static void pull_note(struct broker_connection *connection, natsMsg *message, const char *status)
 {
     const char *tag = strrchr(natsMsg_GetSubject(message), '.');
     struct broker_pull_note note = {
         .tag = tag != NULL ? strtoull(tag + 1, NULL, 10) : 0,
-        .state = strcmp(status, "100") == 0 ? BROKER_PULL_ALIVE : BROKER_PULL_ENDED,
+        .state = state_from(status, header(message, "Description")),
         .stream_sequence = strtoull(header(message, "Nats-Last-Stream"), NULL, 10),
         .consumer_sequence = strtoull(header(message, "Nats-Last-Consumer"), NULL, 10)};
 
@@ -344,6 +358,7 @@ static const char *contradiction(const jsStreamConfig *have,
         {below(have->MaxBytes, want->max_bytes), "its max_bytes is smaller than configured"},
         {below(have->MaxAge, want->max_age_s * NS_PER_S), "its max_age is shorter than configured"},
         {have->Duplicates < want->duplicates_s * NS_PER_S, "its duplicate window is too short"},
+        {below(have->MaxMsgSize, want->message_size), "its max_msg_size is too small"},
         {have->MaxMsgs > 0, "it limits the number of messages"},
         {have->MaxMsgsPerSubject > 0, "it limits the number of messages of a subject"},
     };
@@ -391,6 +406,12 @@ static MESH_STATUS nats_stream_ensure(struct mesh_ctx *ctx, struct broker_connec
         if (code == JSStreamNameExistErr) { /* another service was quicker */
             status = js_GetStreamInfo(&info, connection->js, config->name, NULL, &code);
         }
+    }
+    if (status == NATS_OK &&
+        natsConnection_GetMaxPayload(connection->nats) < config->message_size) {
+        jsStreamInfo_Destroy(info);
+        return mesh_fail(ctx, MESH_FAILED_PRECONDITION,
+                         "broker: its max_payload is less than %" PRId64, config->message_size);
     }
     if (status != NATS_OK && code != 0) {
         return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "stream %s: %s", config->name,

@@ -78,6 +78,7 @@ static bool receive(struct mesh__inflow *in, struct broker_message *message)
     }
     in->last = message;
     in->queued++;
+    in->bytes += message->size;
     return true;
 }
 
@@ -118,7 +119,10 @@ void mesh__inflow_note(struct mesh__reader *reader, const struct broker_pull_not
     pthread_mutex_lock(&reader->lock);
     if (in->consumer[0] != '\0' && (uint32_t)note->tag == (uint32_t)in->pull) {
         in->heard_ns = mesh__now_ns();
-        if (note->state == BROKER_PULL_ENDED) {
+        if (note->state == BROKER_PULL_REFUSED) {
+            in->broken = true;
+            set_ready(reader);
+        } else if (note->state == BROKER_PULL_ENDED) {
             in->awaited = 0;
             in->pull_again_ns = in->pulled_ns + PULL_PAUSE_MS * MESH_NS_PER_MS;
             set_ready(reader);
@@ -154,6 +158,7 @@ void mesh__inflow_drop(struct mesh__reader *reader, struct mesh__share *share, u
 
     pthread_mutex_lock(&reader->lock);
     while (in->first != NULL && in->first->sequence <= upto) {
+        in->bytes -= in->first->size;
         *end = in->first;
         end = &in->first->next;
         in->first = in->first->next;
@@ -206,7 +211,7 @@ int mesh__inflow_wants(struct mesh__reader *reader, struct mesh__share *share, u
 
     pthread_mutex_lock(&reader->lock);
     if (in->awaited == 0 && in->queued <= MESH__QUEUE - MESH__BATCH &&
-        now_ns >= in->pull_again_ns) {
+        in->bytes < MESH__QUEUE_BYTES && now_ns >= in->pull_again_ns) {
         n = MESH__QUEUE - in->queued;
         in->awaited = n;
         in->pull++;

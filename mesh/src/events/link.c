@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
+#include "events/envelope.h"
 #include "events/events_impl.h"
 
 #define DUPLICATES_S 120
+#define MESSAGE_SIZE ((int64_t)MESH_ENVELOPE_MAX + 1024) /* with its header */
 #define COMPLAINT_EVERY_MS 10000
 
 /* ---- back-off ---- */
@@ -69,7 +71,8 @@ static MESH_STATUS ensure_stream(struct mesh_ctx *ctx, struct mesh__link *link)
                                                 .subject = link->events->subjects,
                                                 .max_bytes = options->stream_max_bytes,
                                                 .max_age_s = options->stream_max_age_s,
-                                                .duplicates_s = DUPLICATES_S};
+                                                .duplicates_s = DUPLICATES_S,
+                                                .message_size = MESSAGE_SIZE};
 
     MESH_TRY(mesh__broker->stream_ensure(ctx, link->connection, &config, &link->stream));
     link->seen_ns = mesh__now_ns();

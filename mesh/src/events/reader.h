@@ -9,12 +9,16 @@
 #define MESH__BATCH 256 /* messages of one transaction */
 #define MESH__QUEUE 512 /* messages of one share in memory: two batches */
 
+/* No more is pulled while a share has as many bytes in memory; a pull brings as many again. */
+#define MESH__QUEUE_BYTES ((size_t)4 << 20)
+
 /* What has arrived of a share and what is still to come. Under the reader's lock. */
 struct mesh__inflow {
     char consumer[BROKER_NAME_SIZE]; /* "": none */
     struct broker_message *first;
     struct broker_message *last;
     int queued;
+    size_t bytes;           /* of those */
     uint64_t next_delivery; /* consumer sequence of the next message */
     uint64_t received;      /* stream sequence of the last one */
     uint64_t passed;        /* read up to here, perhaps by another replica */

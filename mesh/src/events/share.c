@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LOOK_AGAIN_MS 200
+#define REOPEN_MS 100   /* a broker that refuses is not asked in a tight loop */
 #define SKIPPED_MS 1000 /* a cursor that only skips is written so often */
 
 int64_t mesh__quiet_ms = 60000;
@@ -305,6 +306,8 @@ bool mesh__share_tend(struct mesh__reader *reader, struct mesh__share *share)
     }
     if (share->open && mesh__inflow_broken(reader, share)) {
         mesh__share_close(reader, share);
+        share->retry_ns = mesh__in_ms(REOPEN_MS);
+        return false;
     }
     if (!share->open) {
         enum mesh_status status = open_share(reader, share);

@@ -141,6 +141,42 @@ TEST(a_choice_counts_by_what_is_chosen)
     CHECK(!same(&a, &b));
 }
 
+TEST(the_order_of_a_map_does_not_count_and_that_of_a_list_does)
+{
+    Try__Request__AmountsEntry one = TRY__REQUEST__AMOUNTS_ENTRY__INIT;
+    Try__Request__AmountsEntry two = TRY__REQUEST__AMOUNTS_ENTRY__INIT;
+    Try__Request__AmountsEntry *forwards[] = {&one, &two};
+    Try__Request__AmountsEntry *backwards[] = {&two, &one};
+    Try__Part first = TRY__PART__INIT;
+    Try__Part second = TRY__PART__INIT;
+    Try__Part *parts[] = {&first, &second};
+    Try__Part *straps[] = {&second, &first};
+    Try__Request a = TRY__REQUEST__INIT;
+    Try__Request b = TRY__REQUEST__INIT;
+
+    one.key = "one";
+    one.value = 1;
+    two.key = "two";
+    two.value = 2;
+    a.amounts = forwards;
+    a.n_amounts = 2;
+    b.amounts = backwards;
+    b.n_amounts = 2;
+    CHECK(same(&a, &b));
+    CHECK(b.amounts[0] == &two); /* the request is as it was */
+    second.text = "second";
+    a.parts = parts;
+    a.n_parts = 2;
+    b.parts = straps;
+    b.n_parts = 2;
+    CHECK(!same(&a, &b));
+    b.parts = parts;
+    two.value = 3;
+    b.amounts = forwards;
+    b.n_amounts = 1;
+    CHECK(!same(&a, &b));
+}
+
 TEST(a_reused_id_is_told_with_a_reason)
 {
     CHECK_INT(mesh_fail_reused(ctx, "some-id"), MESH_ALREADY_EXISTS);

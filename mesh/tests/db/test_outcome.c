@@ -158,6 +158,40 @@ TEST(a_commit_that_never_answers_is_unknown)
     CHECK_INT(end(), 1);
 }
 
+static void on_commit(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* How often a hook of one transaction runs that ends with these answers. */
+static int hooked(enum mesh_status expected)
+{
+    struct mesh_tx *tx;
+    int n = 0;
+
+    start();
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    mesh_tx_after_commit(tx, on_commit, &n);
+    CHECK_INT(mesh_tx_exec(ctx, tx, &statement, MESH_NO_ARGS), MESH_OK);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), expected);
+    (void)end();
+    return n;
+}
+
+TEST(a_hook_runs_unless_it_is_certain_that_nothing_was_committed)
+{
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_SYNCED);
+    CHECK_INT(hooked(MESH_OK), 1);
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_LOST);
+    CHECK_INT(hooked(MESH_UNKNOWN), 1);
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_TIMEOUT, FAKE_TIMEOUT);
+    CHECK_INT(hooked(MESH_UNKNOWN), 1);
+    FAKE_ANSWERS(FAKE_DONE, FAKE_FATAL("57P01"), FAKE_LOST);
+    CHECK_INT(hooked(MESH_UNAVAILABLE), 0);
+    FAKE_ANSWERS(FAKE_DONE, FAKE_ERROR("23505"), FAKE_LOST);
+    CHECK_INT(hooked(MESH_ALREADY_EXISTS), 0);
+}
+
 TEST(a_query_that_never_answers_costs_the_connection)
 {
     struct mesh_tx *tx;

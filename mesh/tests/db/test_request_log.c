@@ -140,6 +140,28 @@ TEST(an_answer_that_was_never_stored_is_a_bug)
     CHECK_INT(handle(ctx, &request, &reply, &seen), MESH_INTERNAL);
 }
 
+TEST(an_answer_that_is_too_large_to_be_kept_is_a_bug)
+{
+    const char *id = mesh_new_id(ctx);
+    Try__Twin request = request_of(id, "x");
+    Try__Reply reply = TRY__REPLY__INIT;
+    char *text = mesh_alloc(ctx, MESH_REQUEST_LOG_MAX + 1);
+    cleanup_tx struct mesh_tx *tx = NULL;
+    bool seen;
+
+    memset(text, 'x', MESH_REQUEST_LOG_MAX);
+    reply.text = text;
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_request_log_begin(ctx, tx, id, &request.base, &reply.base, &seen), MESH_OK);
+    CHECK_INT(mesh_request_log_finish(ctx, tx, id, &reply.base), MESH_INTERNAL);
+    text[MESH_REQUEST_LOG_MAX - 8] = '\0';
+    CHECK_INT(mesh_request_log_finish(ctx, tx, id, &reply.base), MESH_OK);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+    CHECK_INT(handle(ctx, &request, &reply, &seen), MESH_OK);
+    CHECK(seen);
+    CHECK_INT(strlen(reply.text), MESH_REQUEST_LOG_MAX - 8);
+}
+
 /* ---- at the same time ---- */
 
 struct caller {

@@ -229,7 +229,6 @@ struct dump {
     atomic_bool over;
     atomic_int acks;
     atomic_int failures;
-    atomic_bool pull_ended;
     struct mesh_ctx *ctx;
 };
 
@@ -261,11 +260,8 @@ static void dump_message(void *arg, struct broker_message *message)
 
 static void dump_pull(void *arg, const struct broker_pull_note *note)
 {
-    struct dump *dump = arg;
-
-    if (note->state != BROKER_PULL_ALIVE) {
-        atomic_store(&dump->pull_ended, true);
-    }
+    (void)arg;
+    (void)note;
 }
 
 static void dump_ping(void *arg, const char *subject)
@@ -428,6 +424,20 @@ void publish_raw(const char *subject, const char *id, const void *data, size_t s
     dump_disconnect(&dump, connection);
 }
 
+void send_raw(const char *subject, const char *text)
+{
+    const struct broker_publication publication = {
+        .subject = subject, .id = "", .data = text, .size = strlen(text)};
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+
+    CHECK(nats->publish(dump.ctx, connection, &publication, 0) == MESH_OK);
+    while (atomic_load(&dump.acks) + atomic_load(&dump.failures) == 0) {
+        pause_ms(1);
+    }
+    dump_disconnect(&dump, connection);
+}
+
 void delete_stream(const char *system)
 {
     struct dump dump;
@@ -471,12 +481,10 @@ void delete_consumer(const char *system, const char *consumer)
 {
     struct dump dump;
     struct broker_connection *connection = dump_connect(&dump);
+    struct broker_stream stream;
 
     nats->consumer_close(connection, system, consumer);
-    CHECK(nats->consumer_pull(dump.ctx, connection, system, consumer, 0, 1) == MESH_OK);
-    while (!atomic_load(&dump.pull_ended)) { /* by its end */
-        pause_ms(1);
-    }
+    CHECK(nats->stream_state(dump.ctx, connection, system, &stream) == MESH_OK); /* it was sent */
     dump_disconnect(&dump, connection);
 }
 

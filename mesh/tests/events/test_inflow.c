@@ -126,6 +126,20 @@ TEST(a_pull_is_repeated_when_it_is_over_and_there_is_room)
     CHECK(mesh__inflow_due_ns(&reader, &share) > mesh__now_ns());
 }
 
+TEST(a_pull_that_is_refused_breaks_the_share)
+{
+    struct broker_pull_note refused = {.state = BROKER_PULL_REFUSED};
+
+    begin();
+    CHECK_INT(mesh__inflow_wants(&reader, &share, &refused.tag), MESH__QUEUE);
+    refused.tag--;
+    mesh__inflow_note(&reader, &refused); /* of the pull before */
+    CHECK(!mesh__inflow_broken(&reader, &share));
+    refused.tag++;
+    mesh__inflow_note(&reader, &refused);
+    CHECK(mesh__inflow_broken(&reader, &share));
+}
+
 TEST(a_broker_cannot_send_more_than_was_asked_for)
 {
     begin();
@@ -134,6 +148,31 @@ TEST(a_broker_cannot_send_more_than_was_asked_for)
     }
     CHECK_INT(share.in.queued, MESH__QUEUE);
     CHECK(mesh__inflow_broken(&reader, &share));
+}
+
+TEST(large_messages_make_a_share_pull_later)
+{
+    static const uint8_t large[256 * 1024];
+    uint64_t tag;
+
+    begin();
+    (void)mesh__inflow_wants(&reader, &share, &tag);
+    for (uint64_t i = 1; i <= MESH__QUEUE_BYTES / sizeof(large); i++) {
+        const struct broker_message message = {.subject = "s",
+                                               .id = "i",
+                                               .consumer = "c",
+                                               .sequence = 100 + i,
+                                               .consumer_sequence = i,
+                                               .data = large,
+                                               .size = sizeof(large)};
+
+        mesh__inflow_message(&reader, mesh__broker_message_new(&message));
+    }
+    mesh__inflow_note(&reader, &(struct broker_pull_note){.tag = tag, .state = BROKER_PULL_ENDED});
+    share.in.pull_again_ns = 0;
+    CHECK_INT(mesh__inflow_wants(&reader, &share, &tag), 0);
+    mesh__inflow_drop(&reader, &share, 101);
+    CHECK(mesh__inflow_wants(&reader, &share, &tag) > 0);
 }
 
 TEST(a_quiet_share_is_complete_as_far_as_the_broker_has_looked)

@@ -492,6 +492,24 @@ TEST(a_stream_that_would_lose_events_is_reported_until_it_is_gone)
     service_done(&service);
 }
 
+TEST(a_stream_that_would_refuse_large_events_is_reported_before_one_comes)
+{
+    static const char config[] =
+        "{\"name\":\"relay15\",\"subjects\":[\"relay15.*.*.*\"],\"storage\":\"file\","
+        "\"retention\":\"limits\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+        "\"max_msg_size\":100000,\"duplicate_window\":120000000000}";
+    struct service service;
+    struct mesh_events *events;
+
+    service_init(&service, "relay15", "counter");
+    send_raw("$JS.API.STREAM.CREATE.relay15", config);
+    events = start_events(&service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_FAILED_PRECONDITION);
+    CHECK(strstr(mesh_ctx_error(service.ctx), "max_msg_size") != NULL);
+    stop_events(events);
+    service_done(&service);
+}
+
 TEST(the_relay_stops_at_once_while_the_broker_does_not_answer)
 {
     struct service service;

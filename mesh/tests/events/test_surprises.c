@@ -70,20 +70,26 @@ static enum mesh_status noted_open(struct mesh_ctx *ctx, struct broker_connectio
 
     pthread_mutex_lock(&opened.lock);
     if (status == MESH_OK && opened.n < MESH_PARTITIONS) {
-        (void)snprintf(opened.names[opened.n++], BROKER_NAME_SIZE, "%s", ret_consumer->name);
+        (void)snprintf(opened.names[opened.n], BROKER_NAME_SIZE, "%s", ret_consumer->name);
     }
+    opened.n += status == MESH_OK;
     pthread_mutex_unlock(&opened.lock);
     return status;
 }
 
-static int n_opened(void)
+/* Sooner than silence would tell. */
+static void wait_for_opened(int wanted)
 {
+    const int64_t end_ns = mesh__in_ms(2 * real->heartbeat_ms);
     int n;
 
-    pthread_mutex_lock(&opened.lock);
-    n = opened.n;
-    pthread_mutex_unlock(&opened.lock);
-    return n;
+    do {
+        usleep(1000);
+        pthread_mutex_lock(&opened.lock);
+        n = opened.n;
+        pthread_mutex_unlock(&opened.lock);
+    } while (n < wanted && mesh__now_ns() < end_ns);
+    CHECK_INT(n, wanted);
 }
 
 TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
@@ -97,12 +103,11 @@ TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
     events = consume(&pair.consumer);
     publish_keys(&pair.publisher, 5);
     check_effects(&pair.consumer, 50);
-    while (n_opened() < MESH_PARTITIONS) {
-        usleep(1000);
-    }
+    wait_for_opened(MESH_PARTITIONS);
     for (int i = 0; i < MESH_PARTITIONS; i++) {
         delete_consumer("odd2", opened.names[i]);
     }
+    wait_for_opened(2 * MESH_PARTITIONS);
     publish_keys(&pair.publisher, 5);
     check_effects(&pair.consumer, 100);
     stop_events(events);

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many at once on few articles, and many who watch."""
+import concurrent.futures
+import random
+
+import grpc
+
+from books import books_are_right
+from cluster import eventually
+from fashion.customercenter.v1 import customercenter_pb2_grpc
+from store import PAID, SHIPPED, Dashboard, new_id, reason
+
+WATCHERS = 20
+
+
+def test_FS_D_2_FS_D_3_FS_X_9_orders_and_cancels_at_once_leave_the_books_right(store):
+    rng = random.Random(1)
+    products = [store.register(stock=60) for _ in range(3)]
+    ids = []
+    refusals = []
+
+    def act(number):
+        try:
+            if number % 4 < 2 or not ids:
+                answer = store.place(products[number % 3], 1 + number % 2, customer=f"crowd-{new_id()}")
+                ids.append(answer.order.order_id)
+            elif number % 4 == 2:
+                store.cancel(rng.choice(ids))
+            else:
+                store.cancel_delivery(rng.choice(ids))
+        except grpc.RpcError as e:
+            refusals.append(reason(e) or e.code())
+
+    with concurrent.futures.ThreadPoolExecutor(200) as pool:
+        list(pool.map(act, range(800)))
+    # NOT_FOUND: the merchandiser was quicker than OrderPlaced. On a slow machine payment takes longer than its
+    # timeout: then an order is pending, a cancel rejects it, and a second cancel finds that.
+    assert set(refusals) <= {"INSUFFICIENT_STOCK", "CANCELLED_BY_CUSTOMER", grpc.StatusCode.NOT_FOUND,
+                             grpc.StatusCode.UNAVAILABLE}
+    eventually(lambda: books_are_right(store, products, 60, ids), 20, "the books are right")
+
+
+def test_FS_N_4_twenty_watchers_see_every_order_under_load(cluster, store):
+    product = store.register(stock=100000)
+    channels = [grpc.insecure_channel(f"127.0.0.1:{cluster['customercenter'].grpc_port}",
+                                      options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(WATCHERS)]
+    watches = [customercenter_pb2_grpc.DashboardServiceStub(c).WatchDashboards(Dashboard.WatchDashboardsRequest())
+               for c in channels]
+    seen = [{} for _ in watches]
+
+    def follow(watch, rows):
+        try:
+            for answer in watch:
+                rows[answer.dashboard.order_id] = answer.dashboard
+        except grpc.RpcError as e:
+            assert e.code() == grpc.StatusCode.CANCELLED
+
+    with concurrent.futures.ThreadPoolExecutor(WATCHERS) as followers:
+        try:
+            for watch in watches:
+                watch.initial_metadata()  # from here on no change is missed
+            following = [followers.submit(follow, *pair) for pair in zip(watches, seen)]
+            with concurrent.futures.ThreadPoolExecutor(16) as pool:
+                ids = [a.order.order_id for a in pool.map(lambda _: store.place(product), range(300))]
+            eventually(lambda: all(i in rows and (rows[i].order_status, rows[i].payment_status) == (SHIPPED, PAID)
+                                   for rows in seen for i in ids), 20, "every watcher has seen every order shipped")
+        finally:
+            for watch in watches:
+                watch.cancel()
+    for future in following:
+        future.result()
+    for channel in channels:
+        channel.close()
