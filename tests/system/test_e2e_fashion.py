@@ -35,7 +35,7 @@ def stream_events():
             context = connection.jetstream()
             name = (await context.streams_info())[0].config.name
             last = (await context.stream_info(name)).state
-            return [await context.get_msg(name, i) for i in range(last.first_seq, last.last_seq + 1)]
+            return [await context.get_msg(name, i) for i in range(max(1, last.first_seq), last.last_seq + 1)]
         finally:
             await connection.close()
 

@@ -32,7 +32,7 @@ def stream_events(order_id):
             context = connection.jetstream()
             name = (await context.streams_info())[0].config.name
             state = (await context.stream_info(name)).state
-            messages = [await context.get_msg(name, i) for i in range(state.first_seq, state.last_seq + 1)]
+            messages = [await context.get_msg(name, i) for i in range(max(1, state.first_seq), state.last_seq + 1)]
             return [(m.subject.split(".")[2], m.subject.split(".")[3], event_of(m.data)) for m in messages]
         finally:
             await connection.close()

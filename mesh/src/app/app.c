@@ -33,6 +33,7 @@ struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct
         .size = size,
         .named = strcmp(prepare, "named") == 0,
         .metric_label = label,
+        .trace_application_name = mesh__config_bool(config, VAR_DATABASE_TRACE),
     };
 
     return mesh__db_new(&options);

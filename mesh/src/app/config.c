@@ -493,6 +493,12 @@ int64_t mesh__config_int64(const struct mesh__config *config, enum mesh__var var
     return config->numbers[var];
 }
 
+bool mesh__config_bool(const struct mesh__config *config, enum mesh__var var)
+{
+    assert(config->variables[var].kind == KIND_BOOL);
+    return config->numbers[var] != 0;
+}
+
 const char *mesh__config_peer(const struct mesh__config *config, size_t i)
 {
     assert(i < config->n_peers);

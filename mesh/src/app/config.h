@@ -16,6 +16,7 @@ enum mesh__var {
     VAR_DATABASE_SESSION_URL,
     VAR_DATABASE_PREPARE,
     VAR_DATABASE_POOL_SIZE,
+    VAR_DATABASE_TRACE,
     VAR_NATS_URL,
     VAR_STREAM_MAX_BYTES,
     VAR_STREAM_MAX_AGE_S,
@@ -87,6 +88,7 @@ void mesh__config_free(struct mesh__config *config);
 /* NULL: not set and no default. */
 const char *mesh__config_text(const struct mesh__config *config, enum mesh__var var);
 int64_t mesh__config_int64(const struct mesh__config *config, enum mesh__var var);
+bool mesh__config_bool(const struct mesh__config *config, enum mesh__var var);
 /* The target of the i-th peer of the declaration. */
 const char *mesh__config_peer(const struct mesh__config *config, size_t i);
 /* The value of a setting; NULL if the declaration has none of that name and kind. */

@@ -41,6 +41,12 @@ const struct mesh__variable mesh__variables[N_VARS] = {
                                 .max = 1000,
                                 .need = NEED_DATABASE,
                                 .meaning = "connections to Postgres for calls"},
+    [VAR_DATABASE_TRACE] = {.name = "DATABASE_TRACE",
+                            .kind = KIND_BOOL,
+                            .default_value = "false",
+                            .need = NEED_DATABASE,
+                            .meaning = "show the trace id of each transaction in "
+                                       "pg_stat_activity.application_name"},
     [VAR_NATS_URL] = {.name = "NATS_URL",
                       .kind = KIND_BROKER,
                       .need = NEED_BROKER,

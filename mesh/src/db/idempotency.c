@@ -80,7 +80,7 @@ static int compare_entries(const void *a, const void *b)
     return difference != 0 ? difference : (x->size > y->size) - (x->size < y->size);
 }
 
-/* A repeat may bring the entries of a map in another difference. */
+/* A repeat may bring the entries of a map in another order. */
 static void sort_entries(struct mesh_ctx *ctx, ProtobufCMessage **messages, size_t n)
 {
     struct entry *entries = mesh_alloc(ctx, n * sizeof(*entries));

@@ -90,6 +90,7 @@ TEST(the_least_environment_gives_the_defaults)
     CHECK_TEXT(mesh__config_text(config, VAR_DATABASE_PREPARE), "named");
     CHECK_TEXT(mesh__config_text(config, VAR_LOG_LEVEL), "info");
     CHECK_INT(mesh__config_int64(config, VAR_DATABASE_POOL_SIZE), 8);
+    CHECK(!mesh__config_bool(config, VAR_DATABASE_TRACE));
     CHECK_INT(mesh__config_int64(config, VAR_WORKERS), 32);
     CHECK_INT(mesh__config_int64(config, VAR_QUEUE_SIZE), 1024);
     CHECK_INT(mesh__config_int64(config, VAR_QUEUE_BYTES), 67108864);
@@ -112,6 +113,15 @@ TEST(the_least_environment_gives_the_defaults)
     CHECK_TEXT(mesh__config_setting(config, "SHOP_OWNER", KIND_TEXT, &number), "Ann");
     CHECK(mesh__config_setting(config, "SHOP_OWNER", KIND_BOOL, &number) == NULL);
     CHECK(mesh__config_setting(config, "MESH_WORKERS", KIND_INT64, &number) == NULL);
+    mesh__config_free(config);
+}
+
+TEST(transactions_are_traced_if_asked_for)
+{
+    struct mesh__config *config = READ("DATABASE_TRACE=true");
+
+    CHECK(config != NULL);
+    CHECK(mesh__config_bool(config, VAR_DATABASE_TRACE));
     mesh__config_free(config);
 }
 
@@ -195,6 +205,7 @@ static const struct {
      "DATABASE_SESSION_URL has a value that is not shown here, expected " PG},
     {"DATABASE_PREPARE=maybe", "DATABASE_PREPARE is \"maybe\", expected named or unnamed."},
     {"DATABASE_PREPARE=name", "DATABASE_PREPARE is \"name\", expected named or unnamed."},
+    {"DATABASE_TRACE=yes", "DATABASE_TRACE is \"yes\", expected true or false."},
     {"DATABASE_POOL_SIZE=0",
      "DATABASE_POOL_SIZE is \"0\", expected a whole number from 1 to 1000."},
     {"NATS_URL", "NATS_URL is not set, expected " NATS},
