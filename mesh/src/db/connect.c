@@ -18,12 +18,15 @@ static const struct mesh_sql ask_schema = {
 static void start(struct db_conn *conn)
 {
     static atomic_uint_fast64_t last_number;
+    const char *more = conn->options->settings;
+    char settings[256];
     struct pg_options options = {
         .url = conn->options->url,
         .application_name = conn->options->application_name,
-        .settings = conn->options->named ? SETTINGS : NULL,
+        .settings = conn->options->named ? settings : NULL,
     };
 
+    (void)snprintf(settings, sizeof(settings), SETTINGS " %s", more != NULL ? more : "");
     conn->pg = mesh__pg->connect(&options);
     conn->started_ns = mesh__now_ns();
     conn->number = atomic_fetch_add(&last_number, 1) + 1;

@@ -18,6 +18,7 @@ struct mesh_db_options {
      * a second are logged with trace id and server process.
      */
     bool trace_application_name;
+    const char *settings; /* "-c name=value ..." of its sessions, beside the usual; NULL: none */
 };
 
 struct mesh_db *mesh__db_new(const struct mesh_db_options *options);

@@ -80,6 +80,7 @@ struct mesh_db *mesh__db_new(const struct mesh_db_options *options)
     db->options.schema = options->schema != NULL ? mesh__strdup(options->schema) : NULL;
     db->options.application_name =
         mesh__strdup(options->application_name != NULL ? options->application_name : "");
+    db->options.settings = options->settings != NULL ? mesh__strdup(options->settings) : NULL;
     db->options.metric_label =
         mesh__strdup(options->metric_label != NULL ? options->metric_label : "main");
     db->conns = mesh__calloc((size_t)options->size, sizeof(*db->conns));
@@ -116,6 +117,7 @@ void mesh__db_free(struct mesh_db *db)
     free_text(db->options.url);
     free_text(db->options.schema);
     free_text(db->options.application_name);
+    free_text(db->options.settings);
     free_text(db->options.metric_label);
     free(db);
 }

@@ -493,7 +493,8 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
                                             .application_name = events->label,
                                             .size = 1,
                                             .named = true,
-                                            .metric_label = "relay"};
+                                            .metric_label = "relay",
+                                            .settings = "-c enable_seqscan=off"};
 
     relay->events = events;
     relay->db = mesh__db_new(&options);

@@ -417,6 +417,44 @@ TEST(transaction_ids_that_a_crash_gives_out_again_lose_no_event)
     service_done(&service);
 }
 
+#define SCANS                                                                                      \
+    "select coalesce(sum(idx_scan), 0)::bigint from pg_stat_user_indexes where relname = 'outbox'" \
+    " and schemaname = current_schema()"
+#define ROWS_READ                                                                                  \
+    "select (coalesce(sum(i.idx_tup_read), 0) + max(t.seq_tup_read))::bigint"                      \
+    "  from pg_stat_user_indexes i join pg_stat_user_tables t using (relid)"                       \
+    " where t.relname = 'outbox' and t.schemaname = current_schema()"
+
+/* As after a restore: the planner knows nothing of the table. */
+TEST(a_pass_reads_what_waits_and_not_what_was_published_whatever_the_planner_knows)
+{
+    struct service service;
+    struct mesh_events *events;
+    int64_t scans, rows;
+
+    service_init(&service, "relay16", "counter");
+    superuser_run("alter table relay16_counter.outbox set (autovacuum_enabled = off)");
+    superuser_run("insert into relay16_counter.outbox (event_id, subject, key, envelope)"
+                  " select gen_random_uuid(), 's', 'k', decode(repeat('ab', 200), 'hex')"
+                  "   from generate_series(1, 50000)");
+    superuser_run("insert into relay16_counter.relay_position (done, system_identifier)"
+                  " values (pg_current_snapshot(), 1)");
+    scans = query_int(&service, SCANS);
+    rows = query_int(&service, ROWS_READ);
+    events = start_events(&service, true, NULL, NULL);
+    count_and_commit(&service, "k", 10);
+    wait_for_stream("relay16", 10);
+    while (query_int(&service, SCANS) < scans + 20) { /* the figures come once a second */
+        count_and_commit(&service, "k", 1);
+        usleep(20000);
+    }
+    rows = query_int(&service, ROWS_READ) - rows;
+    scans = query_int(&service, SCANS) - scans;
+    stop_events(events);
+    CHECK_INT(rows / scans / 100, 0);
+    service_done(&service);
+}
+
 TEST(large_events_are_published_within_bounded_memory)
 {
     struct service service;
