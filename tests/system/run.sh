@@ -69,7 +69,8 @@ nothing_runs "after --stop"
 # At a terminal the kernel sends SIGINT to everything in the foreground: services must not see it, a second signal ends them at once.
 rm -f "$CMESH_STATE"/log/*
 mkfifo "$CMESH_STATE/keys"
-env --default-signal script -qefc ./run "$CMESH_STATE/screen" <"$CMESH_STATE/keys" >"$out" 2>&1 &
+# exec: a shell in between would itself end of the signal.
+env --default-signal script -qefc "exec ./run" "$CMESH_STATE/screen" <"$CMESH_STATE/keys" >"$out" 2>&1 &
 run=$!
 exec 8>"$CMESH_STATE/keys"
 wait_for "Ctrl-C stops everything"
