@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Patterns are RE2 in buf.validate and POSIX extended expressions, byte by byte, in the runtime.
- * Accepted is only what both read in the same way.
- */
-#include "rules.h"
+/* Reads what RE2 reads, less what a contract does well without: see tests/refusals/rules.proto. */
+#include "pattern.h"
 
 #include <ctype.h>
-#include <regex.h>
 #include <string.h>
 
-enum { MOST_REPEATS = 255 }; /* RE_DUP_MAX of POSIX */
+enum { MOST_REPEATS = 1000, MOST_DEPTH = 32 };
 
 struct reader {
     const char *at;
+    struct pattern *pattern;
     const char *problem;
 };
 
@@ -23,75 +20,193 @@ static void fail(struct reader *reader, const char *problem)
     }
 }
 
-/* What is wrong with the character inside [...] at `at`; NULL if nothing is. */
-static const char *bracket_problem(const char *at)
+static bool take(struct reader *reader, const char *expected)
 {
-    if (*at == '\0') {
-        return "a [ has no ]";
+    size_t size = strlen(expected);
+
+    if (strncmp(reader->at, expected, size) != 0) {
+        return false;
     }
-    if (*at == '\\') {
-        return "\\ inside [...] means itself here";
+    reader->at += size;
+    return true;
+}
+
+static struct node *new_node(enum node_kind kind, struct node *inside)
+{
+    struct node *node = gen_alloc(sizeof(*node));
+
+    node->kind = kind;
+    node->inside = inside;
+    return node;
+}
+
+/* ---- characters -------------------------------------------------------------------------------
+ */
+
+static uint32_t read_character(struct reader *reader)
+{
+    uint32_t character;
+
+    if (!character_read(&reader->at, &character)) {
+        fail(reader, "it is not UTF-8");
+        return 0;
     }
-    if (*at == '[' && (at[1] == '.' || at[1] == '=')) {
-        return "[. and [= are known to POSIX only";
+    if (character < 0x20 || character == 0x7f) {
+        fail(reader, "control characters are not supported; [[:space:]] has those between words");
     }
-    if (*at == '[' && at[1] == ':' && strstr(at + 2, ":]") == NULL) {
-        return "a [: has no :]";
+    return character;
+}
+
+/* What follows a \: a class, which is added to the set, or one character, which is returned. */
+static bool read_escape(struct reader *reader, struct set *set, uint32_t *ret_character)
+{
+    char c = *reader->at;
+
+    if (c != '\0' && strchr("dswDSW", c) != NULL) {
+        reader->at++;
+        set_add_class(set, c);
+        return false;
     }
-    return NULL;
+    if (!ispunct((unsigned char)c) || c == '_') {
+        fail(reader, "after a \\ only punctuation and d, D, s, S, w and W are supported");
+    } else {
+        reader->at++;
+    }
+    *ret_character = (unsigned char)c;
+    return true;
+}
+
+/* One end of a range in [...]: false if it was a whole class. */
+static bool read_member(struct reader *reader, struct set *set, uint32_t *ret_character)
+{
+    if (take(reader, "[:")) {
+        const char *end = strstr(reader->at, ":]");
+
+        if (end == NULL || !set_add_named(set, reader->at, (size_t)(end - reader->at))) {
+            fail(reader, "[: must begin a class such as [:alpha:]");
+            return false;
+        }
+        reader->at = end + 2;
+        return false;
+    }
+    if (take(reader, "\\")) {
+        return read_escape(reader, set, ret_character);
+    }
+    *ret_character = read_character(reader);
+    return true;
+}
+
+static void read_range(struct reader *reader, struct set *set)
+{
+    struct set upper = {0};
+    uint32_t first = 0;
+    uint32_t last;
+
+    if (!read_member(reader, set, &first)) {
+        return;
+    }
+    last = first;
+    if (reader->at[0] == '-' && reader->at[1] != ']' && reader->at[1] != '\0') {
+        reader->at++;
+        if (!read_member(reader, &upper, &last)) {
+            fail(reader, "a range ends in one character");
+            return;
+        }
+    }
+    if (last < first) {
+        fail(reader, "a range is backwards");
+    }
+    set_add(set, first, last);
 }
 
 /* The inside of [...]; at points behind the opening bracket. */
-static void read_bracket(struct reader *reader)
+static void read_set(struct reader *reader, struct set *set)
 {
+    bool negated = take(reader, "^");
     const char *begin = reader->at;
 
-    if (*begin == '^') {
-        fail(reader, "[^...] matches one byte here, not one character: list what is allowed");
-        return;
-    }
     /* A ] that comes first means itself. */
-    for (; *reader->at != ']' || reader->at == begin; reader->at++) {
-        const char *found = bracket_problem(reader->at);
-
-        if (found != NULL) {
-            fail(reader, found);
+    while (reader->problem == NULL && (*reader->at != ']' || reader->at == begin)) {
+        if (*reader->at == '\0') {
+            fail(reader, "a [ has no ]");
             return;
         }
-        if (reader->at[0] == '[' && reader->at[1] == ':') {
-            reader->at = strstr(reader->at + 2, ":]") + 1;
-        }
+        read_range(reader, set);
     }
-    reader->at++;
+    if (reader->problem == NULL) {
+        reader->at++;
+    }
+    if (negated) {
+        set_negate(set);
+    }
+}
+
+static struct node *read_one_character(struct reader *reader)
+{
+    struct node *node = new_node(NODE_CHARACTER, NULL);
+    struct pattern *pattern = reader->pattern;
+    struct set set = {0};
+    uint32_t character = 0;
+
+    if (take(reader, "[")) {
+        read_set(reader, &set);
+    } else if (take(reader, ".")) {
+        set_add(&set, '\n', '\n');
+        set_negate(&set);
+    } else if (take(reader, "\\")) {
+        if (read_escape(reader, &set, &character)) {
+            set_add(&set, character, character);
+        }
+    } else {
+        character = read_character(reader);
+        set_add(&set, character, character);
+    }
+    set_sort(&set);
+    if (pattern->ranges.n + set.n > UINT16_MAX) {
+        fail(reader, "it has too many characters");
+        return node;
+    }
+    node->first_range = (uint16_t)pattern->ranges.n;
+    node->n_ranges = (uint16_t)set.n;
+    for (size_t i = 0; i < set.n; i++) {
+        set_add(&pattern->ranges, set.all[i].first, set.all[i].last);
+    }
+    return node;
+}
+
+/* ---- repeats ----------------------------------------------------------------------------------
+ */
+
+/* False if no number stands there as RE2 wants it. */
+static bool read_number(struct reader *reader, uint16_t *ret_number)
+{
+    const char *begin = reader->at;
+    unsigned number = 0;
+
+    for (; isdigit((unsigned char)*reader->at); reader->at++) {
+        number = number > MOST_REPEATS ? number : number * 10 + (unsigned)(*reader->at - '0');
+    }
+    if (number > MOST_REPEATS) {
+        fail(reader, "a repeat is limited to 1000");
+    }
+    *ret_number = (uint16_t)number;
+    return reader->at > begin && (*begin != '0' || reader->at == begin + 1);
 }
 
 /* {n}, {n,} or {n,m}; at points behind the brace. */
-static void read_repeats(struct reader *reader)
+static void read_limits(struct reader *reader, struct node *repeat)
 {
-    long numbers[2] = {0, 0};
-    size_t n = 0;
+    bool well_formed = read_number(reader, &repeat->min);
 
-    for (; n < 2; n++) {
-        if (!isdigit((unsigned char)*reader->at)) {
-            break;
-        }
-        while (isdigit((unsigned char)*reader->at) && numbers[n] <= MOST_REPEATS) {
-            numbers[n] = numbers[n] * 10 + (*reader->at++ - '0');
-        }
-        if (n == 0 && *reader->at == ',') {
-            reader->at++;
-        } else if (n == 0) {
-            n++;
-            break;
-        }
+    repeat->max = repeat->min;
+    if (well_formed && take(reader, ",")) {
+        repeat->max = NO_LIMIT;
+        well_formed = *reader->at == '}' || read_number(reader, &repeat->max);
     }
-    if (n == 0 || *reader->at != '}') {
-        fail(reader, "{ must begin a repeat such as {2} or {1,8} of at most 255");
-        return;
-    }
-    reader->at++;
-    if (numbers[0] > MOST_REPEATS || numbers[1] > MOST_REPEATS) {
-        fail(reader, "a repeat is limited to 255");
+    if (!well_formed || !take(reader, "}")) {
+        fail(reader, "{ must begin a repeat such as {2} or {1,8}");
+    } else if (repeat->max < repeat->min) {
+        fail(reader, "a repeat is backwards");
     }
 }
 
@@ -100,133 +215,144 @@ static bool is_quantifier(char c)
     return c != '\0' && strchr("*+?{", c) != NULL;
 }
 
-static void read_quantifier(struct reader *reader)
+static struct node *read_quantifier(struct reader *reader, struct node *inside)
 {
+    struct node *repeat = new_node(NODE_REPEAT, inside);
     char c = *reader->at;
 
-    if (c == '*' || c == '+' || c == '?') {
-        reader->at++;
-    } else if (c == '{') {
-        reader->at++;
-        read_repeats(reader);
-    } else {
-        return;
+    if (!is_quantifier(c)) {
+        return inside;
     }
+    reader->at++;
+    repeat->min = c == '+';
+    repeat->max = c == '?' ? 1 : NO_LIMIT;
+    if (c == '{') {
+        read_limits(reader, repeat);
+    }
+    reader->pattern->endless |= repeat->max == NO_LIMIT;
     if (is_quantifier(*reader->at)) {
         fail(reader, "two quantifiers in a row (also lazy ones such as *?) are not supported");
     }
+    return repeat;
 }
 
-/* One thing that may be repeated. */
-static void read_atom(struct reader *reader)
-{
-    unsigned char c = (unsigned char)*reader->at++;
+/* ---- the whole --------------------------------------------------------------------------------
+ */
 
-    switch (c) {
-    case '[':
-        read_bracket(reader);
-        return;
-    case '\\':
-        if (*reader->at == '\0' || strchr(".[]()*+?{}|^$\\", *reader->at) == NULL) {
-            fail(reader, "only . [ ] ( ) * + ? { } | ^ $ and \\ may follow a \\; write "
-                         "[0-9], [A-Za-z0-9_] or [[:space:]] for \\d, \\w or \\s");
-            return;
-        }
-        reader->at++;
-        return;
-    case '.':
-        fail(reader, ". matches one byte here, also a line break: list what is allowed");
-        return;
-    default:
-        if (c < 0x20 || c >= 0x7f) {
-            fail(reader, "only printable ASCII is supported");
-        }
-        return;
+static struct node *read_alternatives(struct reader *reader, int depth);
+
+static struct node *read_group(struct reader *reader, int depth)
+{
+    struct node *group;
+
+    if (depth > MOST_DEPTH) {
+        fail(reader, "parentheses are nested too deep");
+        return NULL;
     }
+    if (!take(reader, "?:") && *reader->at == '?') {
+        fail(reader, "of (? only (?: is supported");
+    }
+    group = read_alternatives(reader, depth);
+    if (!take(reader, ")")) {
+        fail(reader, "a ( has no )");
+    }
+    return group;
 }
 
-static void read_alternatives(struct reader *reader, int depth);
-
-/* One thing with its quantifier: a group, an anchor or an atom. */
-static void read_piece(struct reader *reader, int depth)
+/* One thing with its quantifier: a group, an anchor or a character. */
+static struct node *read_piece(struct reader *reader, int depth)
 {
-    char c = *reader->at;
+    const char c = *reader->at;
 
     if (is_quantifier(c)) {
-        fail(reader, c == '?' && depth > 0 && reader->at[-1] == '('
-                         ? "(? is not supported"
-                         : "a quantifier repeats nothing");
-        return;
+        fail(reader, "a quantifier repeats nothing");
+        return NULL;
     }
     if (c == '^' || c == '$') {
         reader->at++;
         if (is_quantifier(*reader->at)) {
             fail(reader, "a quantifier repeats nothing");
         }
-        return;
+        return new_node(c == '^' ? NODE_BEGIN : NODE_END, NULL);
     }
-    if (c == '(') {
-        reader->at++;
-        read_alternatives(reader, depth + 1);
-        if (*reader->at != ')') {
-            fail(reader, "a ( has no )");
-            return;
+    return read_quantifier(reader, take(reader, "(") ? read_group(reader, depth + 1)
+                                                     : read_one_character(reader));
+}
+
+static struct node *read_sequence(struct reader *reader, int depth)
+{
+    struct node *sequence = new_node(NODE_SEQUENCE, NULL);
+
+    while (reader->problem == NULL && *reader->at != '\0' && strchr("|)", *reader->at) == NULL) {
+        struct node *piece = read_piece(reader, depth);
+
+        if (piece != NULL) {
+            piece->before = sequence->inside;
+            sequence->inside = piece;
         }
-        reader->at++;
-    } else {
-        read_atom(reader);
     }
-    read_quantifier(reader);
+    if (sequence->inside == NULL) {
+        fail(reader, "an alternative is empty");
+    }
+    return sequence;
 }
 
 /* Up to the end or to the closing parenthesis. */
-static void read_alternatives(struct reader *reader, int depth)
+static struct node *read_alternatives(struct reader *reader, int depth)
 {
-    const char *begin = reader->at; /* of the alternative */
+    struct node *either = new_node(NODE_EITHER, NULL);
 
-    if (depth > 32) {
-        fail(reader, "parentheses are nested too deep");
-    }
-    while (reader->problem == NULL && *reader->at != '\0' && *reader->at != ')') {
-        if (*reader->at != '|') {
-            read_piece(reader, depth);
-            continue;
-        }
-        if (reader->at == begin) {
-            break;
-        }
-        reader->at++;
-        begin = reader->at;
-    }
-    if (reader->at == begin) {
-        fail(reader, "an alternative is empty");
-    }
+    do {
+        struct node *alternative = read_sequence(reader, depth);
+
+        alternative->before = either->inside;
+        either->inside = alternative;
+    } while (reader->problem == NULL && take(reader, "|"));
+    return either;
 }
 
-const char *pattern_problem(const char *pattern)
+struct pattern *pattern_read(const char *text, const char **ret_problem)
 {
-    struct reader reader = {pattern, NULL};
-    regex_t compiled;
+    struct pattern *pattern = gen_alloc(sizeof(*pattern));
+    struct reader reader = {text, pattern, NULL};
 
-    if (*pattern == '\0') {
-        return "the pattern is empty";
-    }
-    read_alternatives(&reader, 0);
+    pattern->root = read_alternatives(&reader, 0);
     if (*reader.at != '\0') {
         fail(&reader, "a ) has no (");
     }
-    if (reader.problem != NULL) {
-        return reader.problem;
-    }
-    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0) {
-        return "it is no POSIX extended regular expression";
-    }
-    regfree(&compiled);
-    return NULL;
+    *ret_problem = reader.problem;
+    return reader.problem == NULL ? pattern : NULL;
 }
 
-bool pattern_is_anchored(const char *pattern)
+static bool begins(const struct node *node)
 {
-    /* Another alternative might begin anywhere. Those in parentheses are taken for one, too. */
-    return *pattern == '^' && strchr(pattern, '|') == NULL;
+    bool all = true;
+
+    switch (node->kind) {
+    case NODE_BEGIN:
+        return true;
+    case NODE_SEQUENCE: /* what stands before a ^ can only be empty */
+        for (const struct node *part = node->inside; part != NULL; part = part->before) {
+            if (begins(part)) {
+                return true;
+            }
+        }
+        return false;
+    case NODE_EITHER:
+        for (const struct node *way = node->inside; way != NULL; way = way->before) {
+            all = all && begins(way);
+        }
+        return all;
+    case NODE_REPEAT:
+        return node->min > 0 && begins(node->inside);
+    case NODE_CHARACTER:
+    case NODE_END:
+    default:
+        return false;
+    }
+}
+
+bool pattern_is_anchored(const struct pattern *pattern)
+{
+    return begins(pattern->root);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What cannot be generated: collected, so that one run of protoc shows all of it. */
+#include "characters.h"
 #include "model.h"
 #include "text.h"
 
@@ -63,6 +64,21 @@ static const char *line_of(const struct place *place)
     return gen_printf("%d:%d:", best->span[0] + 1, best->span[1] + 1);
 }
 
+/* A problem is one line of UTF-8. */
+static void clean(char *text)
+{
+    while (*text != '\0') {
+        const char *next = text;
+        uint32_t character;
+
+        if (character_read(&next, &character) && character >= 0x20 && character != 0x7f) {
+            text += next - text;
+        } else {
+            *text++ = '?';
+        }
+    }
+}
+
 void problem(const struct place *place, const char *format, ...)
 {
     va_list arguments;
@@ -73,6 +89,7 @@ void problem(const struct place *place, const char *format, ...)
         abort();
     }
     va_end(arguments);
+    clean(text);
     text_printf(&problems, "%s%s:%s %s", problems.size > 0 ? "\n" : "", place->file->name,
                 line_of(place), text);
 }

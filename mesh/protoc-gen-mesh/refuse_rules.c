@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "pattern.h"
 #include "rules.h"
 
 #include <string.h>
@@ -55,15 +56,22 @@ static bool fits(const struct field *field, const field_rules *rules)
 /* Why the pattern cannot be used with these rules; NULL if it can. */
 static const char *pattern_reason(const Buf__Validate__StringRules *rules)
 {
-    const char *reason = pattern_problem(rules->pattern);
-    bool bounded = (rules->has_max_bytes && rules->max_bytes > 0) ||
-                   (rules->has_len && rules->len > 0) || (rules->has_max_len && rules->max_len > 0);
+    const char *reason;
+    const struct pattern *pattern = pattern_read(rules->pattern, &reason);
+    struct text unused = {0};
+    uint64_t most;
 
-    if (reason == NULL && !bounded && !pattern_is_anchored(rules->pattern)) {
-        /* It would be tried at every place of the text: too much work for a long one. */
-        reason = "begin it with ^ or limit the text by max_len";
+    if (pattern == NULL) {
+        return reason;
     }
-    return reason;
+    if (!emit_automaton(&unused, "", pattern)) {
+        return "it is too large with all of its repeats";
+    }
+    if ((pattern->endless || !pattern_is_anchored(pattern)) && !rule_most_bytes(rules, &most)) {
+        /* Whoever sends the text would say how much work it is. */
+        return "limit the text by max_len, or begin with ^ and repeat by {n,m} or ? only";
+    }
+    return NULL;
 }
 
 /* The rules of one value: of a singular field, an element, a key. part is "" or such as "items ".

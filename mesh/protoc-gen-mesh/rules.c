@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules.h"
 
+#include "pattern.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -136,19 +138,18 @@ static void emit_string_parts(const struct checks *checks, const Buf__Validate__
     }
 }
 
-/* The longest text, in bytes, that the rules about lengths let through; 0: there is no such rule.
- */
-static uint64_t most_bytes(const Buf__Validate__StringRules *rules)
+bool rule_most_bytes(const Buf__Validate__StringRules *rules, uint64_t *ret_most)
 {
-    uint64_t characters = 0;
+    const uint64_t characters = rules->has_len ? rules->len : rules->max_len;
 
     if (rules->has_max_bytes) {
-        return rules->max_bytes;
+        *ret_most = rules->max_bytes;
+    } else if (rules->has_len || rules->has_max_len) {
+        *ret_most = characters > UINT64_MAX / 4 ? UINT64_MAX : characters * 4;
+    } else {
+        return false;
     }
-    if (rules->has_len || rules->has_max_len) {
-        characters = rules->has_len ? rules->len : rules->max_len;
-    }
-    return characters > UINT64_MAX / 4 ? UINT64_MAX : characters * 4;
+    return true;
 }
 
 /* Nothing is matched that is too long anyway: that would be work for whoever sends it. */
@@ -156,18 +157,18 @@ static void emit_pattern(const struct checks *checks, const Buf__Validate__Strin
 {
     const struct checks inner = {checks->out, checks->helpers, gen_printf("%s    ", checks->indent),
                                  checks->path, checks->value};
-    const uint64_t most = most_bytes(rules);
+    const char *problem;
+    uint64_t most;
 
-    if (most > 0) {
+    if (rule_most_bytes(rules, &most)) {
         text_printf(checks->out, "%sif (strlen(%s) <= UINT64_C(%" PRIu64 ")) {\n", checks->indent,
                     checks->value, most);
     } else {
         text_printf(checks->out, "%s{\n", checks->indent);
     }
-    text_printf(checks->out, "%s    static void *cache;\n\n", checks->indent);
-    emit_check(&inner,
-               gen_printf("!mesh_matches(&cache, %s, %s)", quoted(rules->pattern), checks->value),
-               "string.pattern", gen_printf("must match the pattern %s", rules->pattern));
+    emit_automaton(checks->out, inner.indent, pattern_read(rules->pattern, &problem));
+    emit_check(&inner, gen_printf("!mesh_matches(&pattern, %s)", checks->value), "string.pattern",
+               gen_printf("must match the pattern %s", rules->pattern));
     text_printf(checks->out, "%s}\n", checks->indent);
 }
 

@@ -44,6 +44,10 @@ void emit_check(const struct checks *checks, const char *condition, const char *
 /* A condition: true if the value of a singular field is the zero value of its type. */
 const char *zero_condition(const struct field *field, const char *value);
 
+/* The longest text, in bytes, that the rules about lengths let through; false if any length is
+ * fine. */
+bool rule_most_bytes(const Buf__Validate__StringRules *rules, uint64_t *ret_most);
+
 /* numbers.c */
 struct number {
     enum { NUMBER_SIGNED, NUMBER_UNSIGNED, NUMBER_FLOAT, NUMBER_DOUBLE } kind;
@@ -66,10 +70,5 @@ void emit_duration_checks(const struct checks *checks, const Buf__Validate__Dura
 
 /* refuse_rules.c: problems of the rules of one field. */
 void refuse_rules(const struct field *field);
-
-/* pattern.c: NULL, or why the pattern does not mean the same to RE2 and to POSIX. */
-const char *pattern_problem(const char *pattern);
-/* It can match at the beginning of a text only. */
-bool pattern_is_anchored(const char *pattern);
 
 #endif

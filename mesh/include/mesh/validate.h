@@ -32,7 +32,42 @@ void mesh_violate(struct mesh_violations *violations, const struct mesh_path *pa
 /* The checks that need more than a comparison. Text is valid UTF-8 without NUL. */
 bool mesh_is_uuid(const char *text);       /* RFC 9562, 36 characters, either case */
 size_t mesh_utf8_length(const char *text); /* in code points */
-/* pattern is a POSIX extended expression, compiled once per call site and kept in *cache. */
-bool mesh_matches(void **cache, const char *pattern, const char *text);
+
+/*
+ * A pattern as protoc-gen-mesh writes it down: an automaton. Every step that the text may have led
+ * to is followed at once, so that matching takes no memory and, for each character, no step twice.
+ */
+enum mesh_pattern_kind {
+    MESH_PATTERN_MATCHED,
+    MESH_PATTERN_CHARACTER, /* one of its ranges, and goes on at next */
+    MESH_PATTERN_EITHER,    /* goes on at next and at other */
+    MESH_PATTERN_BEGIN,     /* of the text, and goes on at next */
+    MESH_PATTERN_END        /* of the text, and goes on at next */
+};
+
+#define MESH_PATTERN_STEPS_MAX 1000
+
+struct mesh_pattern_step {
+    uint8_t kind; /* enum mesh_pattern_kind */
+    uint16_t next;
+    uint16_t other; /* of a character: the first of its ranges */
+    uint16_t n_ranges;
+};
+
+/* Characters from first to last, both included. */
+struct mesh_pattern_range {
+    uint32_t first;
+    uint32_t last;
+};
+
+struct mesh_pattern {
+    const struct mesh_pattern_step *steps;
+    uint16_t n_steps;
+    uint16_t start;
+    bool anchored; /* tried at the beginning of the text only */
+    const struct mesh_pattern_range *ranges;
+};
+
+bool mesh_matches(const struct mesh_pattern *pattern, const char *text);
 
 #endif

@@ -47,7 +47,7 @@ TEST(the_table_tells_how_to_call_each_method)
     CHECK_TEXT(download->name, "Download");
     CHECK(download->request == &features__text__descriptor);
     CHECK(download->response == &features__everything__descriptor);
-    CHECK_INT(features_service_type.n_methods, 10);
+    CHECK_INT(features_service_type.n_methods, 11);
     CHECK_TEXT(features_service_type.name, "test.features.v1.FeatureService");
     CHECK(features_service_type.methods == features_methods);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include <sys/resource.h>
+
 static Features__Text good_text(void)
 {
     Features__Text text = FEATURES__TEXT__INIT;
@@ -106,6 +108,80 @@ TEST(a_text_that_is_too_long_is_not_matched)
     CHECK_TEXT(found_in(&text), "code: string.max_len");
     text.code = "aaa";
     CHECK_TEXT(found_in(&text), "code: string.pattern");
+}
+
+static long most_memory_kb(void)
+{
+    struct rusage usage;
+
+    CHECK_INT(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+TEST(a_pattern_takes_no_memory_whatever_the_text)
+{
+    enum { LONG = 100000 };
+    Features__Patterns patterns = FEATURES__PATTERNS__INIT;
+    static char slug[LONG + 1];
+    uint32_t random = 1;
+    long before;
+
+    memset(slug, 'a', LONG);
+    patterns.slug = slug;
+    CHECK_TEXT(found(FEATURES_METHOD_CHECK_PATTERNS, &patterns), "");
+    before = most_memory_kb();
+    for (int i = 0; i < 20; i++) { /* every window of 20 characters is another one */
+        for (size_t k = 0; k < LONG; k++) {
+            random = random * 1664525 + 1013904223;
+            slug[k] = "ab12-"[(random >> 16) % 5];
+        }
+        memset(slug + LONG - 21, '1', 21); /* where the letter has to be, there is none */
+        CHECK_TEXT(found(FEATURES_METHOD_CHECK_PATTERNS, &patterns), "slug: string.pattern");
+    }
+    CHECK(most_memory_kb() - before < 4096);
+}
+
+/* One field of Patterns and what to expect of it; the answers are RE2's. */
+struct sample {
+    size_t field;
+    const char *matching[6];
+    const char *others[6];
+};
+
+#define FIELD(name) offsetof(Features__Patterns, name)
+
+static const struct sample samples[] = {
+    {FIELD(korean), {"홍길동", "가힣"}, {"홍", "äö", "가나다라마", "가a"}},
+    {FIELD(nested), {"a", "abcdefgh"}, {"A", "abc1"}},
+    {FIELD(anywhere), {"bb", "abba", "é", "caféx"}, {"b", "bab", "e", "ë"}},
+    {FIELD(not_these), {"d", "ë", "\n", "😀"}, {"a", "é", "dd"}},
+    {FIELD(any), {"x", "한", "\t", "😀"}, {"\n", "xx", "x\n"}},
+    {FIELD(classes), {"1 _x1-", "0\fzé가 "}, {"1\v_x1-", "a _x1-", "1 _11-"}},
+    {FIELD(named), {"a", "-", "Z\v", "q "}, {"1", "é", "a-"}},
+    {FIELD(odd), {"]]]}", "^]]}", "-]]}"}, {"a]]}", "]]}"}},
+    {FIELD(counts), {"aac", "aabbcccd", "aabcef"}, {"ac", "aabbbc", "aab", "aacde"}},
+    {FIELD(inside), {"ab"}, {"b", "c", "ac", "a"}},
+};
+
+static const char *found_with(size_t field, const char *text)
+{
+    Features__Patterns patterns = FEATURES__PATTERNS__INIT;
+
+    *(const char **)(void *)((char *)&patterns + field) = text;
+    return found(FEATURES_METHOD_CHECK_PATTERNS, &patterns);
+}
+
+TEST(patterns_are_about_characters_and_mean_what_they_mean_to_re2)
+{
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        for (size_t k = 0; k < 6 && samples[i].matching[k] != NULL; k++) {
+            CHECK_TEXT(found_with(samples[i].field, samples[i].matching[k]), "");
+        }
+        for (size_t k = 0; k < 6 && samples[i].others[k] != NULL; k++) {
+            CHECK(strstr(found_with(samples[i].field, samples[i].others[k]), "string.pattern") !=
+                  NULL);
+        }
+    }
 }
 
 TEST(prefix_suffix_and_middle_are_told_apart)

@@ -2,15 +2,12 @@
 #include "mesh/validate.h"
 
 #include "core/ctx_impl.h"
-#include "core/fatal.h"
 #include "core/guard.h"
 #include "core/sensitive.h"
 #include "core/utf8.h"
 
 #include <inttypes.h>
-#include <regex.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PATH_SIZE 256
@@ -214,37 +211,4 @@ size_t mesh_utf8_length(const char *text)
         n += ((unsigned char)*text & 0xc0) != 0x80; /* every byte but those that continue */
     }
     return n;
-}
-
-static regex_t *compile(const char *pattern)
-{
-    regex_t *regex = mesh__calloc(1, sizeof(*regex));
-    int error = regcomp(regex, pattern, REG_EXTENDED | REG_NOSUB);
-    char text[128];
-
-    if (error != 0) {
-        regerror(error, regex, text, sizeof(text));
-        mesh__fatal("the pattern \"%s\" is no POSIX extended expression: %s", pattern, text);
-    }
-    return regex;
-}
-
-bool mesh_matches(void **cache, const char *pattern, const char *text)
-{
-    regex_t *regex = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
-
-    if (regex == NULL) {
-        regex_t *made = compile(pattern);
-        void *first = NULL;
-
-        if (__atomic_compare_exchange_n(cache, &first, made, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
-            regex = made;
-        } else { /* another thread was quicker */
-            regfree(made);
-            free(made);
-            regex = first;
-        }
-    }
-    return regexec(regex, text, 0, NULL, 0) == 0;
 }

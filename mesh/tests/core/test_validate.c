@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
 #include "core/ctx_impl.h"
-#include "death.h"
 #include "guard_test.pb-c.h"
 #include "mesh/validate.h"
 #include "test.h"
-
-#include <pthread.h>
-#include <regex.h>
 
 static struct mesh_ctx *ctx;
 static struct mesh_violations *violations;
@@ -183,76 +179,6 @@ TEST(length_is_in_code_points)
     CHECK_INT(mesh_utf8_length("abc"), 3);
     CHECK_INT(mesh_utf8_length("한국어"), 3);
     CHECK_INT(mesh_utf8_length("a\xf0\x9f\x99\x82"), 2);
-}
-
-static void free_pattern(void *cache)
-{
-    regfree(cache);
-    free(cache);
-}
-
-TEST(a_pattern_is_compiled_once)
-{
-    void *cache = NULL;
-    void *first;
-
-    CHECK(mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "AB-123"));
-    first = cache;
-    CHECK(first != NULL);
-    CHECK(!mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "AB-"));
-    CHECK(!mesh_matches(&cache, "^[A-Z]{2}-[0-9]+$", "xAB-123"));
-    CHECK(cache == first);
-    free_pattern(cache);
-}
-
-TEST(a_pattern_without_anchors_matches_anywhere)
-{
-    void *cache = NULL;
-
-    CHECK(mesh_matches(&cache, "b+", "abba"));
-    CHECK(!mesh_matches(&cache, "b+", ""));
-    free_pattern(cache);
-}
-
-static void use_bad_pattern(void)
-{
-    void *cache = NULL;
-
-    mesh_matches(&cache, "(", "text");
-}
-
-TEST(a_pattern_that_is_none_is_a_bug)
-{
-    CHECK(dies(use_bad_pattern));
-}
-
-static void *shared_cache;
-
-static void *match(void *arg)
-{
-    (void)arg;
-    for (int i = 0; i < 500; i++) {
-        if (!mesh_matches(&shared_cache, "^[a-z]+$", "text")) {
-            return &shared_cache;
-        }
-    }
-    return NULL;
-}
-
-TEST(threads_share_a_pattern)
-{
-    pthread_t threads[8];
-
-    for (size_t i = 0; i < 8; i++) {
-        CHECK_INT(pthread_create(&threads[i], NULL, match, NULL), 0);
-    }
-    for (size_t i = 0; i < 8; i++) {
-        void *failed = NULL;
-
-        CHECK_INT(pthread_join(threads[i], &failed), 0);
-        CHECK(failed == NULL);
-    }
-    free_pattern(shared_cache);
 }
 
 TEST_MAIN(setup, teardown)
