@@ -277,7 +277,7 @@ static void emit_elements(const struct checks *checks, const struct field *field
     }
     text_printf(checks->out,
                 "%sfor (size_t i = 0; i < message->n_%s; i++) {\n"
-                "%s    const struct mesh_path item = {parent, \"%s\", (int64_t)i, NULL};\n",
+                "%s    const struct mesh_path item = {parent, \"%s\", (int64_t)i, NULL, false};\n",
                 checks->indent, field->c_name, checks->indent, field->proto->name);
     emit_value(checks->out, inner.indent, field, gen_printf("message->%s[i]", field->c_name));
     inner.path = "&item";
@@ -325,20 +325,18 @@ static void emit_map_as_a_whole(const struct checks *checks, const struct field 
     text_printf(checks->out, "%s}\n", checks->indent);
 }
 
-/* The path of an entry: m["key"], m[7] or m["-7"]. */
+/* The path of an entry: m["key"], m[7] or m[true]. */
 static void emit_entry_path(const struct checks *checks, const struct field *field)
 {
     static const char text_key[] =
         "$indent$const char *key = entry->key != NULL ? entry->key : \"\";\n"
-        "$indent$const struct mesh_path item = {parent, \"$name$\", -1, key};\n";
+        "$indent$const struct mesh_path item = {parent, \"$name$\", -1, key, false};\n";
     static const char bool_key[] =
         "$indent$const struct mesh_path item = {parent, \"$name$\", -1,\n"
-        "$indent$        entry->key ? \"true\" : \"false\"};\n";
+        "$indent$        entry->key ? \"true\" : \"false\", true};\n";
     static const char number_key[] =
-        "$indent$const int64_t number = (int64_t)entry->key;\n"
         "$indent$char key[24];\n"
-        "$indent$const struct mesh_path item = {parent, \"$name$\", number,\n"
-        "$indent$        number < 0 ? key : NULL};\n\n"
+        "$indent$const struct mesh_path item = {parent, \"$name$\", -1, key, true};\n\n"
         "$indent$snprintf(key, sizeof(key), \"%\" $format$, entry->key);\n";
     const field_type type = field->message->fields[0].proto->type;
     const char *kind = distinct_c_type(&field->message->fields[0]);
@@ -462,7 +460,7 @@ static void emit_field(const struct checks *checks, const struct field *field)
         return;
     }
     text_printf(checks->out,
-                "    {\n        const struct mesh_path path = {parent, \"%s\", -1, NULL};\n",
+                "    {\n        const struct mesh_path path = {parent, \"%s\", -1, NULL, false};\n",
                 field->proto->name);
     if (field->repeated) {
         emit_repeated(checks, field);
@@ -492,7 +490,7 @@ static void emit_required_oneofs(struct text *out, const struct message *message
         }
         text_printf(out,
                     "    if ((int)message->%s == 0) {\n"
-                    "        const struct mesh_path path = {parent, \"%s\", -1, NULL};\n\n"
+                    "        const struct mesh_path path = {parent, \"%s\", -1, NULL, false};\n\n"
                     "        mesh_violate(violations, &path, \"required\", \"one of %s must be "
                     "set\");\n"
                     "    }\n",

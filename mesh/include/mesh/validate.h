@@ -18,8 +18,9 @@ struct mesh_violations;
 struct mesh_path {
     const struct mesh_path *parent; /* NULL at the top */
     const char *field;              /* proto name */
-    int64_t index;                  /* element of a repeated field; -1 for none */
-    const char *map_key;            /* key of a map entry; NULL for none */
+    int64_t index;                  /* element of a list; -1 for none */
+    const char *map_key;            /* key of an entry of a map; NULL for none */
+    bool bare;                      /* the key is a number or a bool: shown without quotes */
 };
 
 /*

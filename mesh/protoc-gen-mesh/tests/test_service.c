@@ -294,7 +294,8 @@ TEST(sensitive_fields_of_package_and_imports_are_listed)
         }
     }
     CHECK_TEXT(found, "test.imported.v1.Address.street test.features.v1.Everything.a_string "
-                      "test.features.v1.Everything.some_bytes test.features.v1.ThingMade.secret ");
+                      "test.features.v1.Everything.some_bytes test.features.v1.TokenEntry.value "
+                      "test.features.v1.ThingMade.secret ");
     CHECK(cat_service_sensitive_types[0] == NULL);
 }
 

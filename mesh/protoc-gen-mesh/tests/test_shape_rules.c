@@ -343,9 +343,31 @@ TEST(keys_of_every_kind_show_in_the_path)
     maps.colours = colours;
     maps.n_colours = 1;
     CHECK_TEXT(found_in_maps(&maps), "leaves[7].name: string.min_len, "
-                                     "leaves[\"-9223372036854775808\"].name: string.min_len, "
-                                     "numbers[\"18446744073709551615\"]: int32.gt, "
-                                     "colours[\"true\"]: enum.defined_only");
+                                     "leaves[-9223372036854775808].name: string.min_len, "
+                                     "numbers[18446744073709551615]: int32.gt, "
+                                     "colours[true]: enum.defined_only");
+}
+
+TEST(a_message_that_looks_like_an_entry_hides_what_is_sensitive_in_it)
+{
+    Features__Maps maps = good_maps();
+    Features__TokenEntry__ValueEntry entry = FEATURES__TOKEN_ENTRY__VALUE_ENTRY__INIT;
+    Features__TokenEntry__ValueEntry *entries[] = {&entry};
+    Features__TokenEntry token = FEATURES__TOKEN_ENTRY__INIT;
+    Features__TokenEntry *tokens[] = {&token};
+    struct mesh_violations *violations;
+
+    entry.key = "4111";
+    token.value = entries;
+    token.n_value = 1;
+    maps.tokens = tokens;
+    maps.n_tokens = 1;
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    violations = mesh__violations_new(ctx);
+    mesh__violations_hide(violations, &features__maps__descriptor, features_sensitive_types);
+    features_methods[FEATURES_METHOD_CHECK_MAPS].validate(violations, &maps.base);
+    CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
+    CHECK_TEXT(ctx->scope->error->violations[0].field, "tokens[0].value[*]");
 }
 
 TEST(values_of_an_ignored_map_are_not_walked)

@@ -58,47 +58,38 @@ static void append(struct path_text *path, const char *text, size_t size)
     path->used += size;
 }
 
-/* ["key"], with quotes and backslashes in it escaped. */
-static void append_map_key(struct path_text *path, const char *key)
+/* [7] or ["key"], with quotes and backslashes in it escaped. */
+static void append_map_key(struct path_text *path, const char *key, bool bare)
 {
     size_t size = mesh__utf8_cut(key, MAP_KEY_MAX);
 
-    append(path, "[\"", 2);
+    append(path, "[\"", bare ? 1 : 2);
     for (size_t i = 0; i < size; i++) {
         if (key[i] == '"' || key[i] == '\\') {
             append(path, "\\", 1);
         }
         append(path, key + i, 1);
     }
-    append(path, "\"]", 2);
+    append(path, bare ? "]" : "\"]", bare ? 1 : 2);
 }
 
-/* protobuf-c does not mark entries of maps; their form is fixed. */
-static bool is_map_entry(const ProtobufCMessageDescriptor *message)
-{
-    size_t size = strlen(message->short_name);
-
-    return message->n_fields == 2 && strcmp(message->fields[0].name, "key") == 0 &&
-           strcmp(message->fields[1].name, "value") == 0 && size > 5 &&
-           strcmp(message->short_name + size - 5, "Entry") == 0;
-}
-
-/* Looks at the field that the path goes into. */
-static void descend(struct path_text *path, const char *name,
+/* Looks at the field that the path goes into. protobuf-c does not know which fields are maps: the
+ * place does. */
+static void descend(struct path_text *path, const struct mesh_path *place,
                     const struct mesh_sensitive_type *const *sensitive)
 {
     const ProtobufCFieldDescriptor *field = NULL;
 
     if (path->message != NULL) {
-        field = protobuf_c_message_descriptor_get_field_by_name(path->message, name);
-        path->hidden = path->hidden || mesh__is_sensitive(sensitive, path->message, name);
+        field = protobuf_c_message_descriptor_get_field_by_name(path->message, place->field);
+        path->hidden = path->hidden || mesh__is_sensitive(sensitive, path->message, place->field);
     }
     path->message =
         field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE ? field->descriptor : NULL;
-    if (path->message != NULL && is_map_entry(path->message)) {
-        const ProtobufCFieldDescriptor *value = &path->message->fields[1];
-
-        path->message = value->type == PROTOBUF_C_TYPE_MESSAGE ? value->descriptor : NULL;
+    if (path->message != NULL && place->map_key != NULL) {
+        field = protobuf_c_message_descriptor_get_field_by_name(path->message, "value");
+        path->message =
+            field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE ? field->descriptor : NULL;
     }
 }
 
@@ -113,7 +104,7 @@ static void append_place(struct path_text *path, const struct mesh_path *place)
     if (path->hidden && (place->map_key != NULL || place->index >= 0)) {
         append(path, "[*]", 3); /* what looks like an index may be a key */
     } else if (place->map_key != NULL) {
-        append_map_key(path, place->map_key);
+        append_map_key(path, place->map_key, place->bare);
     } else if (place->index >= 0) {
         int n = snprintf(index, sizeof(index), "[%" PRId64 "]", place->index);
 
@@ -132,7 +123,7 @@ static const char *path_text(const struct mesh_violations *violations,
         places[n++] = place;
     }
     while (n > 0) {
-        descend(&path, places[--n]->field, violations->sensitive);
+        descend(&path, places[--n], violations->sensitive);
         append_place(&path, places[n]);
     }
     path.bytes[path.used] = '\0';

@@ -30,7 +30,7 @@ static void start(void)
 
 static struct mesh_path field(const struct mesh_path *parent, const char *name)
 {
-    return (struct mesh_path){parent, name, -1, NULL};
+    return (struct mesh_path){parent, name, -1, NULL, false};
 }
 
 /* The path as the violation says it. */
@@ -108,13 +108,13 @@ static const char *hidden_path_of(const struct mesh_path *path)
 
 TEST(a_path_does_not_show_keys_that_are_sensitive)
 {
-    struct mesh_path entry = {NULL, "by_name", -1, "4111"};
-    struct mesh_path numbered = {NULL, "by_name", 4111, NULL};
+    struct mesh_path entry = {NULL, "by_name", -1, "4111", false};
+    struct mesh_path numbered = {NULL, "by_name", -1, "4111", true};
     struct mesh_path code = field(&entry, "code");
-    struct mesh_path list = {NULL, "children", 7, NULL};
-    struct mesh_path in_list = {&list, "by_name", -1, "4111"};
+    struct mesh_path list = {NULL, "children", 7, NULL, false};
+    struct mesh_path in_list = {&list, "by_name", -1, "4111", false};
     struct mesh_path child = field(NULL, "child");
-    struct mesh_path in_child = {&child, "leaves", 2, NULL};
+    struct mesh_path in_child = {&child, "leaves", 2, NULL, false};
 
     CHECK_TEXT(hidden_path_of(&entry), "by_name[*]");
     CHECK_TEXT(hidden_path_of(&numbered), "by_name[*]");
@@ -123,17 +123,18 @@ TEST(a_path_does_not_show_keys_that_are_sensitive)
     CHECK_TEXT(hidden_path_of(&in_child), "child.leaves[*]");
     CHECK_TEXT(hidden_path_of(&list), "children[7]");
     CHECK_TEXT(path_of(&entry), "by_name[\"4111\"]");
+    CHECK_TEXT(path_of(&numbered), "by_name[4111]");
 }
 
 TEST(a_path_leads_through_messages_lists_and_maps)
 {
-    struct mesh_path lines = {NULL, "lines", 3, NULL};
+    struct mesh_path lines = {NULL, "lines", 3, NULL, false};
     struct mesh_path sku = field(&lines, "sku");
     struct mesh_path code = field(&sku, "code");
-    struct mesh_path label = {NULL, "labels", -1, "x"};
+    struct mesh_path label = {NULL, "labels", -1, "x", false};
     struct mesh_path of_label = field(&label, "value");
-    struct mesh_path strange = {NULL, "labels", -1, "a\"b\\"};
-    struct mesh_path empty = {NULL, "labels", -1, ""};
+    struct mesh_path strange = {NULL, "labels", -1, "a\"b\\", false};
+    struct mesh_path empty = {NULL, "labels", -1, "", false};
 
     CHECK_TEXT(path_of(&lines), "lines[3]");
     CHECK_TEXT(path_of(&code), "lines[3].sku.code");
@@ -147,7 +148,7 @@ TEST(a_path_is_bounded)
 {
     struct mesh_path places[100];
     char longer[1000];
-    struct mesh_path label = {NULL, "labels", -1, longer};
+    struct mesh_path label = {NULL, "labels", -1, longer, false};
 
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';

@@ -158,13 +158,13 @@ static MESH_STATUS wait_handler(struct mesh_ctx *ctx, const void *handlers, void
 static void validate(struct mesh_violations *violations, const ProtobufCMessage *request)
 {
     const Words *words = (const Words *)request;
-    struct mesh_path path = {NULL, "text", -1, NULL};
+    struct mesh_path path = {NULL, "text", -1, NULL, false};
 
     if (mesh_utf8_length(words->text) > 100) {
         mesh_violate(violations, &path, "string.max_len", "at most 100 characters");
     }
     for (size_t i = 0; i < words->n_labels; i++) {
-        struct mesh_path label = {NULL, "labels", -1, words->labels[i]->key};
+        struct mesh_path label = {NULL, "labels", -1, words->labels[i]->key, false};
 
         if (mesh_utf8_length(words->labels[i]->value) > 10) {
             mesh_violate(violations, &label, "string.max_len", "at most 10 characters");
