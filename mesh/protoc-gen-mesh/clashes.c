@@ -69,6 +69,14 @@ static void add_members(struct names *names, const struct message *message)
             add(names, gen_printf("%sn_%s", scope, field->c_name),
                 gen_printf("the size of %s", full_name), &field->place);
         }
+        if (field->proto->has_oneof_index) {
+            const char *oneof = message->proto->oneof_decl[field->proto->oneof_index]->name;
+
+            add(names,
+                gen_printf("%s__%s_%s", message->c_upper, name_c_upper(oneof),
+                           name_c_upper(field->proto->name)),
+                full_name, &field->place);
+        }
         if (field->proto->proto3_optional) {
             add(names, gen_printf("%s_has_%s", message->c_lower, field->c_name), full_name,
                 &field->place);
@@ -79,6 +87,9 @@ static void add_members(struct names *names, const struct message *message)
         const char *full_name = gen_printf("%s.%s", message->full_name, oneof->proto->name);
 
         add(names, gen_printf("%s%s", scope, oneof->case_name), full_name, &oneof->place);
+        add(names,
+            gen_printf("%s__%s__NOT_SET", message->c_upper, name_c_upper(oneof->proto->name)),
+            full_name, &oneof->place);
         add(names, gen_printf("%s__%sCase", message->c_type, name_c_type(oneof->proto->name)),
             full_name, &oneof->place);
     }
@@ -95,6 +106,18 @@ static void add_message(struct names *names, const struct message *message)
 /* ---- what protoc-gen-mesh defines -------------------------------------------------------------
  */
 
+/* A function or a variable: others have some, too. */
+static void add_external(struct names *names, const char *c_name, const char *proto_name,
+                         const struct place *place)
+{
+    const char *reason = name_library(c_name) == NULL ? name_of_c(c_name) : NULL;
+
+    if (reason != NULL && place->file->generate) {
+        problem(place, "%s: %s", proto_name, reason);
+    }
+    add(names, c_name, proto_name, place);
+}
+
 static void add_method(struct names *names, const struct service *service,
                        const struct method *method)
 {
@@ -106,8 +129,8 @@ static void add_method(struct names *names, const struct service *service,
     add(names, gen_printf("struct %s_handlers.%s", service->prefix, method->snake), full_name,
         &method->place);
     for (const char *const *suffix = streams ? streaming : unary; *suffix != NULL; suffix++) {
-        add(names, gen_printf("%s_%s%s", service->prefix, method->snake, *suffix), full_name,
-            &method->place);
+        add_external(names, gen_printf("%s_%s%s", service->prefix, method->snake, *suffix),
+                     full_name, &method->place);
     }
     /* protobuf-c's own form of the service: a function, and a member of a struct. */
     add(names, gen_printf("struct %s.%s", service->c_lower, name_c_lower(method->proto->name)),
@@ -118,8 +141,9 @@ static void add_method(struct names *names, const struct service *service,
 
 static void add_service(struct names *names, const struct service *service)
 {
-    add(names, gen_printf("%s_type", service->state), service->full_name, &service->place);
-    add(names, gen_printf("%s_methods", service->prefix), service->full_name, &service->place);
+    add_external(names, gen_printf("%s_type", service->state), service->full_name, &service->place);
+    add_external(names, gen_printf("%s_methods", service->prefix), service->full_name,
+                 &service->place);
     add(names, gen_printf("struct %s_handlers", service->prefix), service->full_name,
         &service->place);
     add(names, gen_printf("struct %s.base", service->c_lower), "the first member of every service",
@@ -133,8 +157,9 @@ static void add_service(struct names *names, const struct service *service)
 
 static void add_event(struct names *names, const struct message *event)
 {
-    add(names, event_name(event), event->full_name, &event->place);
-    add(names, gen_printf("%s_emit_%s", event->place.file->prefix, name_snake(event->proto->name)),
+    add_external(names, event_name(event), event->full_name, &event->place);
+    add_external(
+        names, gen_printf("%s_emit_%s", event->place.file->prefix, name_snake(event->proto->name)),
         event->full_name, &event->place);
 }
 
@@ -142,7 +167,7 @@ static void add_inbox(struct names *names, const struct message *inbox)
 {
     const char *prefix = inbox_prefix(inbox->place.file);
 
-    add(names, gen_printf("%s_inbox_type", prefix), inbox->full_name, &inbox->place);
+    add_external(names, gen_printf("%s_inbox_type", prefix), inbox->full_name, &inbox->place);
     add(names, gen_printf("struct %s_inbox_handlers", prefix), inbox->full_name, &inbox->place);
 }
 
@@ -169,8 +194,8 @@ static void add_file(struct names *names, const struct file *file)
         add_service(names, &file->services[i]);
     }
     if (file->n_services > 0) {
-        add(names, gen_printf("%s_sensitive_types", file->services[0].prefix),
-            file->services[0].full_name, &file->services[0].place);
+        add_external(names, gen_printf("%s_sensitive_types", file->services[0].prefix),
+                     file->services[0].full_name, &file->services[0].place);
     }
 }
 

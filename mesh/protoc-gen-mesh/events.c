@@ -142,14 +142,15 @@ void emit_inbox_header(struct text *out, const struct file *file)
 }
 
 static const char inbox_dispatch[] =
-    "\nstatic MESH_STATUS on_$field$(struct mesh_ctx *ctx, const void *handlers, void *service,\n"
+    "\nstatic MESH_STATUS mesh__on_$field$(struct mesh_ctx *ctx, const void *handlers, void "
+    "*service,\n"
     "        struct mesh_tx *tx, const ProtobufCMessage *event)\n"
     "{\n"
     "    const struct $prefix$_inbox_handlers *table = handlers;\n\n"
     "    if (table->$field$ == NULL) {\n"
     "        return mesh_fail(ctx, MESH_UNIMPLEMENTED, \"nothing handles $event$\");\n"
     "    }\n"
-    "    return table->$field$(ctx, service, tx, (const $Event$ *)event);\n"
+    "    return (table->$field$)(ctx, service, tx, (const $Event$ *)event);\n"
     "}\n";
 
 static void emit_one_inbox(struct text *out, const struct file *file, const struct message *inbox)
@@ -164,13 +165,14 @@ static void emit_one_inbox(struct text *out, const struct file *file, const stru
                                        {"Event", field->message->c_type},
                                        {NULL, NULL}});
     }
-    text_add(out, "\nstatic const struct mesh_inbox_entry inbox_entries[] = {\n",
-             strlen("\nstatic const struct mesh_inbox_entry inbox_entries[] = {\n"));
+    text_add(out, "\nstatic const struct mesh_inbox_entry mesh__inbox_entries[] = {\n",
+             strlen("\nstatic const struct mesh_inbox_entry mesh__inbox_entries[] = {\n"));
     for (size_t k = 0; k < inbox->n_fields; k++) {
-        text_printf(out, "    {&%s, on_%s},\n", event_name(inbox->fields[k].message),
+        text_printf(out, "    {&%s, mesh__on_%s},\n", event_name(inbox->fields[k].message),
                     inbox->fields[k].c_name);
     }
-    text_printf(out, "};\n\nconst struct mesh_inbox_type %s_inbox_type = {inbox_entries, %zu};\n",
+    text_printf(out,
+                "};\n\nconst struct mesh_inbox_type %s_inbox_type = {mesh__inbox_entries, %zu};\n",
                 inbox_prefix(file), inbox->n_fields);
 }
 

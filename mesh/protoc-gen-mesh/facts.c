@@ -58,7 +58,7 @@ static size_t n_sensitive(const struct message *message)
 static void emit_sensitive_type(struct text *out, const struct message *message)
 {
     text_printf(out,
-                "\nstatic const struct mesh_sensitive_type %s__sensitive = {\n"
+                "\nstatic const struct mesh_sensitive_type mesh__sensitive_%s = {\n"
                 "    .descriptor = &%s__descriptor,\n"
                 "    .fields = (const char *const[]){",
                 message->c_lower, message->c_lower);
@@ -110,7 +110,7 @@ void emit_sensitive(struct text *out, const struct model *model, const struct fi
 
             if (n_sensitive(message) > 0) {
                 emit_sensitive_type(out, message);
-                text_printf(&list, "    &%s__sensitive,\n", message->c_lower);
+                text_printf(&list, "    &mesh__sensitive_%s,\n", message->c_lower);
             }
         }
     }
@@ -162,7 +162,7 @@ void emit_descriptor_set(struct text *out, const struct model *model, const stru
     google__protobuf__file_descriptor_set__pack(&set, bytes);
     text_printf(out,
                 "\n/* A google.protobuf.FileDescriptorSet: %s and its imports. */\n"
-                "static const uint8_t file_set[%zu] = {\n",
+                "static const uint8_t mesh__file_set[%zu] = {\n",
                 file->name, size);
     emit_bytes(out, bytes, size);
     text_printf(out, "};\n");

@@ -3,7 +3,8 @@
 #include "rules.h"
 
 static const char duration_helper[] =
-    "\nstatic int compare_duration(const Google__Protobuf__Duration *duration, int64_t seconds,\n"
+    "\nstatic int mesh__compare_duration(const Google__Protobuf__Duration *duration, int64_t "
+    "seconds,\n"
     "        int32_t nanos)\n"
     "{\n"
     "    if (duration->seconds != seconds) {\n"
@@ -13,7 +14,7 @@ static const char duration_helper[] =
     "}\n";
 
 static const char number_compare[] =
-    "\nstatic int compare_$kind$(const void *left, const void *right)\n"
+    "\nstatic int mesh__compare_$kind$(const void *left, const void *right)\n"
     "{\n"
     "    const $type$ a = *(const $type$ *)left;\n"
     "    const $type$ b = *(const $type$ *)right;\n\n"
@@ -22,7 +23,7 @@ static const char number_compare[] =
 
 /* NaN is equal to nothing, but must stand somewhere. */
 static const char floating_compare[] =
-    "\nstatic int compare_$kind$(const void *left, const void *right)\n"
+    "\nstatic int mesh__compare_$kind$(const void *left, const void *right)\n"
     "{\n"
     "    const $type$ a = *(const $type$ *)left;\n"
     "    const $type$ b = *(const $type$ *)right;\n\n"
@@ -33,13 +34,13 @@ static const char floating_compare[] =
     "}\n";
 
 static const char string_compare[] =
-    "\nstatic int compare_string(const void *left, const void *right)\n"
+    "\nstatic int mesh__compare_string(const void *left, const void *right)\n"
     "{\n"
     "    return strcmp(*(const char *const *)left, *(const char *const *)right);\n"
     "}\n";
 
 static const char bytes_compare[] =
-    "\nstatic int compare_bytes(const void *left, const void *right)\n"
+    "\nstatic int mesh__compare_bytes(const void *left, const void *right)\n"
     "{\n"
     "    const ProtobufCBinaryData *a = left;\n"
     "    const ProtobufCBinaryData *b = right;\n\n"
@@ -52,7 +53,7 @@ static const char bytes_compare[] =
 /* Sorted, because comparing all pairs would let a long list cost too much. */
 static const char distinct_function[] =
     "\n/* How many different values there are. */\n"
-    "static size_t distinct_$kind$($array$values, size_t n)\n"
+    "static size_t mesh__distinct_$kind$($array$values, size_t n)\n"
     "{\n"
     "    $type$ *sorted = malloc((n + 1) * sizeof(*sorted));\n"
     "    size_t distinct = n > 0;\n\n"
@@ -61,7 +62,7 @@ static const char distinct_function[] =
     "    }\n"
     "    if (n > 0) {\n"
     "        memcpy(sorted, values, n * sizeof(*sorted));\n"
-    "        qsort(sorted, n, sizeof(*sorted), compare_$kind$);\n"
+    "        qsort(sorted, n, sizeof(*sorted), mesh__compare_$kind$);\n"
     "    }\n"
     "    for (size_t i = 1; i < n; i++) {\n"
     "        distinct += $differs$;\n"
@@ -82,7 +83,7 @@ static void emit_distinct(struct text *out, bool used, const char *kind, const c
         {"array",
          compare == string_compare ? "const char *const *" : gen_printf("const %s *", type)},
         {"differs", number ? compare_neighbours
-                           : gen_printf("compare_%s(&sorted[i], &sorted[i - 1]) != 0", kind)},
+                           : gen_printf("mesh__compare_%s(&sorted[i], &sorted[i - 1]) != 0", kind)},
         {NULL, NULL}};
 
     if (used) {

@@ -4,6 +4,7 @@
 #include "text.h"
 
 #include <ctype.h>
+#include <dlfcn.h>
 #include <string.h>
 
 static bool is_upper(char c)
@@ -192,6 +193,43 @@ bool name_is_reserved(const char *name)
 
     /* Two underlines at the beginning belong to the compiler: __func__, __linux__. */
     return strncmp(name, "__", 2) == 0 || is_in(words, name) || is_in(long_words, name);
+}
+
+/* True if the name is the word, or begins with it and a "_". */
+static bool begins_with(const char *name, const char *word)
+{
+    size_t size = strlen(word);
+
+    return strncmp(name, word, size) == 0 && (name[size] == '_' || name[size] == '\0');
+}
+
+const char *name_library(const char *name)
+{
+    /* The runtime, and the libraries below it whose names look like ours. */
+    static const char *const libraries[] = {"gpr", "grpc", "lo",         "mesh", "nats",
+                                            "pb",  "pg",   "protobuf_c", NULL};
+
+    for (const char *const *library = libraries; *library != NULL; library++) {
+        if (begins_with(name, *library)) {
+            return *library;
+        }
+    }
+    return NULL;
+}
+
+const char *name_of_c(const char *name)
+{
+    if (name_is_reserved(name)) {
+        return gen_printf("%s is a word of C", name);
+    }
+    if (name_has_suffix(name, "_t")) {
+        return gen_printf("%s would be a type of C", name);
+    }
+    /* This program has the same C library as those that it writes: it need not know a list. */
+    if (dlsym(RTLD_DEFAULT, name) != NULL) {
+        return gen_printf("%s is a function of the C library", name);
+    }
+    return NULL;
 }
 
 bool name_has_suffix(const char *name, const char *suffix)

@@ -25,6 +25,12 @@ char *name_identifier(const char *text);
 /* True if the name cannot be an identifier in GNU C17 with <stdbool.h> and the other headers. */
 bool name_is_reserved(const char *name);
 
+/* Why no function or variable can have the name: the word with which all names of the runtime or of
+ * a library below it begin ("mesh"), or NULL. */
+const char *name_library(const char *name);
+/* Why no function or variable can have the name: it is C's, in words; NULL if it is not. */
+const char *name_of_c(const char *name);
+
 bool name_has_suffix(const char *name, const char *suffix);
 
 #endif

@@ -285,7 +285,7 @@ static struct bound duration_bound(const struct checks *checks, size_t word,
                                    const Google__Protobuf__Duration *duration)
 {
     return (struct bound){words[word][0],
-                          gen_printf("compare_duration(%s, INT64_C(%" PRId64 "), %d) %s 0",
+                          gen_printf("mesh__compare_duration(%s, INT64_C(%" PRId64 "), %d) %s 0",
                                      checks->value, duration->seconds, duration->nanos,
                                      words[word][1]),
                           gen_printf("%s %s", words[word][2], duration_text(duration))};

@@ -64,10 +64,19 @@ static void refuse_in_file(const struct file *file)
     if (file->c_package != NULL && !is_c_package(file->c_package)) {
         problem(&place, "c_package = \"%s\" is no name in C", file->c_package);
     }
-    if (file->n_services > 0 && *file->package == '\0') {
-        problem(&file->services[0].place, "a file with a service needs a package");
+    if (*file->package == '\0') { /* without one, a message may be FILE in C */
+        problem(&syntax, "a contract needs a package");
     }
     refuse_options(file->proto->options != NULL ? &file->proto->options->base : NULL, &place, none);
+}
+
+/* The names that begin with the prefix belong to others. */
+static void refuse_taken(const struct place *place, const char *prefix)
+{
+    if (name_library(prefix) != NULL) {
+        problem(place, "names in C that begin with %s_ are taken: choose another c_package",
+                name_library(prefix));
+    }
 }
 
 /* ---- messages ---------------------------------------------------------------------------------
@@ -202,6 +211,7 @@ static void refuse_in_event(const struct message *event)
 {
     const Mesh__V1__EventOptions *options = event->event;
 
+    refuse_taken(&event->place, event->place.file->prefix);
     if (!is_event_package(event->place.file->package)) {
         problem(&event->place,
                 "the package of an event is <system>.<service>.v<number>, not \"%s\"",
@@ -228,6 +238,9 @@ static void refuse_in_event(const struct message *event)
 
 static void refuse_in_inbox(const struct message *inbox)
 {
+    if (inbox->place.file->n_services != 1) {
+        refuse_taken(&inbox->place, inbox->place.file->prefix);
+    }
     for (size_t i = 0; i < inbox->n_fields; i++) {
         const struct field *field = &inbox->fields[i];
 
@@ -270,10 +283,7 @@ static void refuse_in_service(const struct service *service)
 {
     static const uint32_t none[] = {0};
 
-    if (strcmp(service->prefix, "mesh") == 0) {
-        problem(&service->place, "the names of the runtime begin with mesh_: choose another "
-                                 "c_package");
-    }
+    refuse_taken(&service->place, service->prefix);
     refuse_options(service->proto->options != NULL ? &service->proto->options->base : NULL,
                    &service->place, none);
     for (size_t i = 0; i < service->n_methods; i++) {

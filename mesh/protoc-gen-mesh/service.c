@@ -41,8 +41,9 @@ struct method_vars emit_method_vars(const struct service *service, const struct 
         {"response", method->response->c_lower},
         {"kind", kind_of(method)},
         {"idempotency", idempotency_of(method)},
-        {"validate",
-         validator != NULL ? gen_printf("check_%s_%s", service->prefix, method->snake) : "NULL"},
+        {"validate", validator != NULL
+                         ? gen_printf("mesh__check_%s_%s", service->prefix, method->snake)
+                         : "NULL"},
         {"validator", validator != NULL ? validator : ""},
         {NULL, NULL},
     }};
@@ -162,7 +163,8 @@ void emit_service_header(struct text *out, const struct service *service)
  */
 
 static const char dispatch_begin[] =
-    "\nstatic MESH_STATUS dispatch_$prefix$_$method$(struct mesh_ctx *ctx, const void *handlers,\n"
+    "\nstatic MESH_STATUS mesh__dispatch_$prefix$_$method$(struct mesh_ctx *ctx, const void "
+    "*handlers,\n"
     "        void *service, const ProtobufCMessage *request,\n"
     "        ProtobufCMessage *response, struct mesh_stream *stream)\n"
     "{\n"
@@ -184,7 +186,7 @@ static const char *dispatch_arguments(const struct method *method)
 }
 
 static const char check_source[] =
-    "\nstatic void check_$prefix$_$method$(struct mesh_violations *violations,\n"
+    "\nstatic void mesh__check_$prefix$_$method$(struct mesh_violations *violations,\n"
     "        const ProtobufCMessage *request)\n"
     "{\n"
     "    $validator$(violations, NULL, (const $Request$ *)request);\n"
@@ -271,7 +273,7 @@ static const char method_row[] = "    {.path = \"/$service$/$Method$\",\n"
                                  "     .request = &$request$__descriptor,\n"
                                  "     .response = &$response$__descriptor,\n"
                                  "     .validate = $validate$,\n"
-                                 "     .dispatch = dispatch_$prefix$_$method$},\n";
+                                 "     .dispatch = mesh__dispatch_$prefix$_$method$},\n";
 
 static void emit_stubs_source(struct text *out, const struct method *method, const struct var *vars)
 {
@@ -321,8 +323,8 @@ void emit_service_source(struct text *out, const struct service *service)
               vars);
     text_fill(out, service->n_methods > 0 ? "    .methods = $prefix$_methods,\n" : "", vars);
     text_fill(out,
-              "    .n_methods = $n$,\n    .files = file_set,\n"
-              "    .files_size = sizeof(file_set),\n};\n",
+              "    .n_methods = $n$,\n    .files = mesh__file_set,\n"
+              "    .files_size = sizeof(mesh__file_set),\n};\n",
               vars);
     for (size_t i = 0; i < service->n_methods; i++) {
         struct method_vars method = emit_method_vars(service, &service->methods[i]);

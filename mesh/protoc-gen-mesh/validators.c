@@ -80,7 +80,7 @@ void find_validated(struct model *model)
 
 const char *validator_name(const struct message *message)
 {
-    return message->validated ? gen_printf("validate_%s", message->c_lower) : NULL;
+    return message->validated ? gen_printf("mesh__validate_%s", message->c_lower) : NULL;
 }
 
 /* ---- one value --------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ static void emit_value(struct text *out, const char *indent, const struct field 
 
 static void emit_walk(const struct checks *checks, const struct field *field)
 {
-    text_printf(checks->out, "%svalidate_%s(violations, %s, %s);\n", checks->indent,
+    text_printf(checks->out, "%smesh__validate_%s(violations, %s, %s);\n", checks->indent,
                 field->message->c_lower, checks->path, checks->value);
 }
 
@@ -236,7 +236,7 @@ static void emit_list_as_a_whole(const struct checks *checks, const struct field
             cast = "(const char *const *)";
         }
         emit_check(checks,
-                   gen_printf("distinct_%s(%smessage->%s, message->n_%s) != message->n_%s",
+                   gen_printf("mesh__distinct_%s(%smessage->%s, message->n_%s) != message->n_%s",
                               distinct_kind(checks->helpers, field), cast, field->c_name,
                               field->c_name, field->c_name),
                    "repeated.unique", "must not hold the same value twice");
@@ -313,7 +313,7 @@ static void emit_map_as_a_whole(const struct checks *checks, const struct field 
               "$indent$    for (size_t i = 0; i < message->n_$field$; i++) {\n"
               "$indent$        keys[i] = ($type$)message->$field$[i]->key;\n"
               "$indent$    }\n"
-              "$indent$    n_pairs = distinct_$kind$(keys, message->n_$field$);\n"
+              "$indent$    n_pairs = mesh__distinct_$kind$(keys, message->n_$field$);\n"
               "$indent$    free(keys);\n",
               (const struct var[]){{"indent", checks->indent},
                                    {"type", distinct_c_type(key)},
@@ -501,7 +501,7 @@ static void emit_required_oneofs(struct text *out, const struct message *message
 static void emit_signature(struct text *out, const struct message *message, const char *end)
 {
     text_printf(out,
-                "\nstatic void validate_%s(struct mesh_violations *violations,\n"
+                "\nstatic void mesh__validate_%s(struct mesh_violations *violations,\n"
                 "        const struct mesh_path *parent, const %s *message)%s\n",
                 message->c_lower, message->c_type, end);
 }
