@@ -289,6 +289,7 @@ static void read_service(const struct model *model, struct file *file, size_t nu
 static void begin_file(struct file *file, const Google__Protobuf__FileDescriptorProto *proto,
                        const Google__Protobuf__Compiler__CodeGeneratorRequest *request)
 {
+    static const char descriptors[] = "google.protobuf";
     const char *identifier;
 
     file->proto = proto;
@@ -301,8 +302,9 @@ static void begin_file(struct file *file, const Google__Protobuf__FileDescriptor
     for (size_t i = 0; i < request->n_file_to_generate; i++) {
         file->generate |= strcmp(request->file_to_generate[i], proto->name) == 0;
     }
-    file->foreign = strcmp(file->package, "buf.validate") == 0 ||
-                    strncmp(file->package, "google.", strlen("google.")) == 0;
+    file->foreign =
+        !file->generate && (strcmp(file->package, "buf.validate") == 0 ||
+                            strncmp(file->package, descriptors, strlen(descriptors)) == 0);
     read_file_options(file);
     identifier = file->c_package != NULL ? file->c_package : file->package;
     file->prefix = name_identifier(*identifier != '\0' ? identifier : file->stem);
@@ -329,7 +331,7 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
             read_service(model, file, i);
         }
     }
-    find_validated(model);
+    find_ways(model);
     return model;
 }
 
@@ -343,7 +345,7 @@ const struct file *model_file(const struct model *model, const char *name)
     return NULL;
 }
 
-const struct message *model_message(const struct model *model, const char *full_name)
+struct message *model_message(const struct model *model, const char *full_name)
 {
     if (*full_name == '.') {
         full_name++;

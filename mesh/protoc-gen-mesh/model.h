@@ -33,8 +33,8 @@ struct field {
     const struct message *parent;
     struct place place;
     const char *c_name;
-    const char *case_name;         /* member that tells which of a oneof is set, or NULL */
-    const struct message *message; /* of a message field */
+    const char *case_name;   /* member that tells which of a oneof is set, or NULL */
+    struct message *message; /* of a message field */
     const struct enumeration *enumeration;
     const Buf__Validate__FieldRules *rules; /* NULL: none */
     bool repeated;                          /* also true for maps */
@@ -65,14 +65,16 @@ struct message {
     bool inbox;
     const char *unsupported; /* why it, or a message inside it, cannot travel; NULL if it can */
     bool validated;          /* it, or a message inside it, has rules */
+    bool checked;            /* a request leads to it */
+    bool sent;               /* a response or an event leads to it */
 };
 
 struct method {
     const Google__Protobuf__MethodDescriptorProto *proto;
     struct place place;
     const char *snake;
-    const struct message *request;
-    const struct message *response;
+    struct message *request;
+    struct message *response;
     bool client_streaming;
     bool server_streaming;
     int idempotency; /* as in google.protobuf.MethodOptions */
@@ -116,11 +118,11 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
 
 const struct file *model_file(const struct model *model, const char *name);
 /* By "fashion.order.v1.Order", with or without a leading dot; NULL if there is none. */
-const struct message *model_message(const struct model *model, const char *full_name);
+struct message *model_message(const struct model *model, const char *full_name);
 const struct field *message_field(const struct message *message, const char *name);
 
-/* Finds out which messages have rules, directly or inside. */
-void find_validated(struct model *model);
+/* Finds out which messages have rules, directly or inside, and where messages are used. */
+void find_ways(struct model *model);
 
 /* ---- what cannot be generated --------------------------------------------------------------- */
 

@@ -164,11 +164,35 @@ static void refuse_in_field(const struct field *field)
                    &field->place, known);
 }
 
+/* Rules that nothing checks would be a promise that nobody keeps. */
+static void refuse_unchecked(const struct message *message)
+{
+    static const char reason[] = "%s: no request leads to %s, so that its rules would never be "
+                                 "checked";
+
+    if (message->checked || !message->sent) {
+        return;
+    }
+    for (size_t i = 0; i < message->n_fields; i++) {
+        if (has_rules(message->fields[i].rules)) {
+            problem(&message->fields[i].place, reason, message->fields[i].proto->name,
+                    message->proto->name);
+        }
+    }
+    for (size_t i = 0; i < message->n_oneofs; i++) {
+        if (message->oneofs[i].required) {
+            problem(&message->oneofs[i].place, reason, message->oneofs[i].proto->name,
+                    message->proto->name);
+        }
+    }
+}
+
 static void refuse_in_message(const struct message *message)
 {
     static const uint32_t known[] = {VALIDATE, 51001, 51002, 0};
     static const uint32_t known_oneof[] = {VALIDATE, 0};
 
+    refuse_unchecked(message);
     refuse_options(message->proto->options != NULL ? &message->proto->options->base : NULL,
                    &message->place, known);
     for (size_t i = 0; i < message->n_fields; i++) {
@@ -236,6 +260,20 @@ static void refuse_in_event(const struct message *event)
     }
 }
 
+/* Only the handler of the first would ever be called. */
+static void refuse_twice(const struct message *inbox, size_t number)
+{
+    const struct field *field = &inbox->fields[number];
+
+    for (size_t i = 0; i < number; i++) {
+        if (inbox->fields[i].message == field->message) {
+            problem(&field->place, "%s: the event %s is in the inbox twice", field->proto->name,
+                    field->message->full_name);
+            return;
+        }
+    }
+}
+
 static void refuse_in_inbox(const struct message *inbox)
 {
     if (inbox->place.file->n_services != 1) {
@@ -250,6 +288,8 @@ static void refuse_in_inbox(const struct message *inbox)
         } else if (field->repeated || field->case_name != NULL) {
             problem(&field->place, "%s: the fields of an inbox are neither repeated nor optional",
                     field->proto->name);
+        } else {
+            refuse_twice(inbox, i);
         }
     }
     if (inbox->n_fields == 0) {

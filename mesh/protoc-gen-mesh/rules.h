@@ -44,6 +44,16 @@ void emit_check(const struct checks *checks, const char *condition, const char *
 /* A condition: true if the value of a singular field is the zero value of its type. */
 const char *zero_condition(const struct field *field, const char *value);
 
+/* reach.c */
+bool ignored(const Buf__Validate__FieldRules *rules);
+/* There is something to check. */
+bool has_rules(const Buf__Validate__FieldRules *rules);
+bool has_own_rules(const struct message *message);
+/* The rules of each element of a list or of each value of a map. */
+const Buf__Validate__FieldRules *element_rules(const struct field *field);
+/* Messages inside the field have to be walked. */
+bool walks(const struct field *field);
+
 /* The longest text, in bytes, that the rules about lengths let through; false if any length is
  * fine. */
 bool rule_most_bytes(const Buf__Validate__StringRules *rules, uint64_t *ret_most);
