@@ -74,6 +74,23 @@ static const char *pattern_reason(const Buf__Validate__StringRules *rules)
     return NULL;
 }
 
+static bool is_bound(const Google__Protobuf__Duration *bound)
+{
+    return bound == NULL || (bound->nanos > -1000000000 && bound->nanos < 1000000000 &&
+                             (bound->seconds <= 0 || bound->nanos >= 0) &&
+                             (bound->seconds >= 0 || bound->nanos <= 0));
+}
+
+static bool has_wrong_bound(const Buf__Validate__DurationRules *rules)
+{
+    bool lower = rules->greater_than_case == BUF__VALIDATE__DURATION_RULES__GREATER_THAN__NOT_SET ||
+                 is_bound(rules->gt); /* gt and gte are in one place */
+    bool upper = rules->less_than_case == BUF__VALIDATE__DURATION_RULES__LESS_THAN__NOT_SET ||
+                 is_bound(rules->lt);
+
+    return !lower || !upper;
+}
+
 /* The rules of one value: of a singular field, an element, a key. part is "" or such as "items ".
  */
 static void refuse_value_rules(const struct field *field, const struct field *value,
@@ -97,6 +114,13 @@ static void refuse_value_rules(const struct field *field, const struct field *va
         problem(&field->place, "%s: %srules for %s do not fit the type of the field",
                 field->proto->name, part, kind_name(rules));
         return;
+    }
+    if (rules->type_case == BUF__VALIDATE__FIELD_RULES__TYPE_DURATION &&
+        has_wrong_bound(rules->duration)) {
+        problem(&field->place,
+                "%s: %sa bound is no duration: nanos are below a second and have "
+                "the sign of the seconds",
+                field->proto->name, part);
     }
     if (rules->type_case != BUF__VALIDATE__FIELD_RULES__TYPE_STRING) {
         return;

@@ -39,6 +39,8 @@ void emit_check(const struct checks *checks, const char *condition, const char *
 const char *zero_condition(const struct field *field, const char *value)
 {
     switch (field->proto->type) {
+    case GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE:
+        return gen_printf("protobuf_c_message_get_packed_size(&%s->base) == 0", value);
     case GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING:
         return gen_printf("%s[0] == '\\0'", value);
     case GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES:
@@ -268,9 +270,36 @@ static void emit_enum_checks(const struct checks *checks, const struct enumerati
 /* ---- all kinds --------------------------------------------------------------------------------
  */
 
+/* What is no duration or no time is wrong by itself, and cannot be compared. */
+static void emit_time_checks(const struct checks *checks, const struct field *field,
+                             const Buf__Validate__FieldRules *rules)
+{
+    bool duration = strcmp(field->message->full_name, "google.protobuf.Duration") == 0;
+    const struct checks inner = {checks->out, checks->helpers, gen_printf("%s    ", checks->indent),
+                                 checks->path, checks->value};
+    const char *valid;
+
+    if (!duration && strcmp(field->message->full_name, "google.protobuf.Timestamp") != 0) {
+        return;
+    }
+    valid = gen_printf("mesh_is_%s(%s->seconds, %s->nanos)", duration ? "duration" : "timestamp",
+                       checks->value, checks->value);
+    emit_check(checks, gen_printf("!%s", valid), duration ? "duration.valid" : "timestamp.valid",
+               duration ? "must be a valid duration" : "must be a valid time");
+    if (rules->type_case == BUF__VALIDATE__FIELD_RULES__TYPE_DURATION) {
+        text_printf(checks->out, "%sif (%s) {\n", checks->indent, valid);
+        emit_duration_checks(&inner, rules->duration);
+        text_printf(checks->out, "%s}\n", checks->indent);
+    }
+}
+
 void emit_checks(const struct checks *checks, const struct field *field,
                  const Buf__Validate__FieldRules *rules)
 {
+    if (field->message != NULL) {
+        emit_time_checks(checks, field, rules);
+        return;
+    }
     switch (rules->type_case) {
     case BUF__VALIDATE__FIELD_RULES__TYPE_STRING:
         emit_string_checks(checks, rules->string);
@@ -288,10 +317,8 @@ void emit_checks(const struct checks *checks, const struct field *field,
                        gen_printf("must be %s", rules->bool_->const_ ? "true" : "false"));
         }
         return;
-    case BUF__VALIDATE__FIELD_RULES__TYPE_DURATION:
-        emit_duration_checks(checks, rules->duration);
-        return;
     case BUF__VALIDATE__FIELD_RULES__TYPE__NOT_SET:
+    case BUF__VALIDATE__FIELD_RULES__TYPE_DURATION:
     case BUF__VALIDATE__FIELD_RULES__TYPE_REPEATED:
     case BUF__VALIDATE__FIELD_RULES__TYPE_MAP:
         return;

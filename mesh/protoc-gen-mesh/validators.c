@@ -179,8 +179,7 @@ static void emit_element(const struct checks *checks, const struct field *field,
                          const Buf__Validate__FieldRules *rules)
 {
     struct checks inner = *checks;
-    bool skips_zero = rules != NULL && field->message == NULL &&
-                      rules->ignore == BUF__VALIDATE__IGNORE__IGNORE_IF_ZERO_VALUE;
+    bool skips_zero = rules != NULL && rules->ignore == BUF__VALIDATE__IGNORE__IGNORE_IF_ZERO_VALUE;
 
     if (skips_zero) {
         text_printf(checks->out, "%sif (!(%s)) {\n", checks->indent,

@@ -33,6 +33,10 @@ void mesh_violate(struct mesh_violations *violations, const struct mesh_path *pa
 /* The checks that need more than a comparison. Text is valid UTF-8 without NUL. */
 bool mesh_is_uuid(const char *text);       /* RFC 9562, 36 characters, either case */
 size_t mesh_utf8_length(const char *text); /* in code points */
+/* Within the range of google.protobuf.Duration and .Timestamp, nanos with the sign that belongs
+ * there. */
+bool mesh_is_duration(int64_t seconds, int32_t nanos);
+bool mesh_is_timestamp(int64_t seconds, int32_t nanos);
 
 /*
  * A pattern as protoc-gen-mesh writes it down: an automaton. Every step that the text may have led

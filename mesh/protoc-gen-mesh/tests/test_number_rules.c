@@ -169,6 +169,33 @@ TEST(durations_compare_with_their_nanoseconds)
     CHECK_TEXT(found_in(&numbers), "wait: duration.gte_lt");
 }
 
+TEST(what_is_no_duration_is_not_compared)
+{
+    static const struct {
+        int64_t seconds;
+        int32_t nanos;
+    } wrong[] = {{0, 2000000000},
+                 {2, -1},
+                 {-2, 1},
+                 {50, 1000000000},
+                 {-50, -1000000000},
+                 {315576000001, 0},
+                 {-315576000001, 0},
+                 {INT64_MIN, INT32_MIN}};
+    Features__Numbers numbers = good_numbers();
+    Google__Protobuf__Duration wait = GOOGLE__PROTOBUF__DURATION__INIT;
+
+    numbers.wait = &wait;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        wait.seconds = wrong[i].seconds;
+        wait.nanos = wrong[i].nanos;
+        CHECK_TEXT(found_in(&numbers), "wait: duration.valid");
+    }
+    wait.seconds = -315576000000;
+    wait.nanos = -999999999;
+    CHECK_TEXT(found_in(&numbers), "wait: duration.gte_lt");
+}
+
 TEST(minus_zero_is_a_value)
 {
     Features__Numbers numbers = good_numbers();

@@ -53,6 +53,28 @@ TEST(everything_required_is_missed)
                "wanted: required, wanted_leaf: required, since: required, by: required");
 }
 
+TEST(a_time_that_has_to_be_set_is_one)
+{
+    Features__Presence presence = good_presence();
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+
+    presence.since = &time;
+    time.seconds = 253402300799;
+    time.nanos = 999999999;
+    CHECK_TEXT(found_in(&presence), "");
+    time.seconds++;
+    CHECK_TEXT(found_in(&presence), "since: timestamp.valid");
+    time.seconds = -62135596800;
+    CHECK_TEXT(found_in(&presence), "");
+    time.seconds--;
+    CHECK_TEXT(found_in(&presence), "since: timestamp.valid");
+    time.seconds = -1;
+    time.nanos = -1;
+    CHECK_TEXT(found_in(&presence), "since: timestamp.valid");
+    time.nanos = 1000000000;
+    CHECK_TEXT(found_in(&presence), "since: timestamp.valid");
+}
+
 TEST(optional_fields_are_checked_once_set)
 {
     Features__Presence presence = good_presence();
@@ -243,6 +265,31 @@ TEST(elements_of_an_enum_are_checked)
     CHECK_TEXT(found_in_lists(&lists), "colours[1]: enum.defined_only");
 }
 
+TEST(empty_elements_are_ignored_where_it_says_so_and_others_are_not)
+{
+    Features__Lists lists = good_lists();
+    Features__Leaf empty = leaf("");
+    Features__Leaf unknown = leaf("");
+    ProtobufCMessageUnknownField field = {99, PROTOBUF_C_WIRE_TYPE_VARINT, 1, (uint8_t[]){1}};
+    Features__Leaf *leaves[] = {&empty, &good_leaf, &unknown};
+    Google__Protobuf__Duration durations[2] = {GOOGLE__PROTOBUF__DURATION__INIT,
+                                               GOOGLE__PROTOBUF__DURATION__INIT};
+    Google__Protobuf__Duration *both[] = {&durations[0], &durations[1]};
+
+    unknown.base.n_unknown_fields = 1;
+    unknown.base.unknown_fields = &field;
+    lists.empty_or_good = leaves;
+    lists.n_empty_or_good = 2;
+    durations[1].seconds = 1;
+    lists.none_or_long = both;
+    lists.n_none_or_long = 1;
+    CHECK_TEXT(found_in_lists(&lists), "");
+    lists.n_empty_or_good = 3;
+    lists.n_none_or_long = 2;
+    CHECK_TEXT(found_in_lists(&lists),
+               "empty_or_good[2].name: string.min_len, none_or_long[1]: duration.gt");
+}
+
 /* ---- maps -------------------------------------------------------------------------------------
  */
 
@@ -368,6 +415,20 @@ TEST(a_message_that_looks_like_an_entry_hides_what_is_sensitive_in_it)
     features_methods[FEATURES_METHOD_CHECK_MAPS].validate(violations, &maps.base);
     CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
     CHECK_TEXT(ctx->scope->error->violations[0].field, "tokens[0].value[*]");
+}
+
+TEST(empty_values_of_a_map_are_ignored_where_it_says_so)
+{
+    Features__Maps maps = good_maps();
+    Features__Leaf empty = leaf("");
+    Features__Maps__EmptyOrGoodEntry entry = FEATURES__MAPS__EMPTY_OR_GOOD_ENTRY__INIT;
+    Features__Maps__EmptyOrGoodEntry *entries[] = {&entry};
+
+    maps.empty_or_good = entries;
+    maps.n_empty_or_good = 1;
+    CHECK_TEXT(found_in_maps(&maps), "");
+    entry.value = &empty;
+    CHECK_TEXT(found_in_maps(&maps), "");
 }
 
 TEST(values_of_an_ignored_map_are_not_walked)

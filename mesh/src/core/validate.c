@@ -12,7 +12,11 @@
 
 #define PATH_SIZE 256
 #define MAP_KEY_MAX 64
-#define VIOLATIONS_SHOWN 3 /* in the text; the details name all that were kept */
+#define NS_PER_S 1000000000
+#define DURATION_MAX_S INT64_C(315576000000)
+#define TIMESTAMP_MIN_S -INT64_C(62135596800) /* 0001-01-01T00:00:00Z */
+#define TIMESTAMP_MAX_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+#define VIOLATIONS_SHOWN 3                    /* in the text; the details name all that were kept */
 
 struct mesh_violations {
     struct mesh_ctx *ctx;
@@ -202,4 +206,16 @@ size_t mesh_utf8_length(const char *text)
         n += ((unsigned char)*text & 0xc0) != 0x80; /* every byte but those that continue */
     }
     return n;
+}
+
+bool mesh_is_duration(int64_t seconds, int32_t nanos)
+{
+    return seconds >= -DURATION_MAX_S && seconds <= DURATION_MAX_S && nanos > -NS_PER_S &&
+           nanos < NS_PER_S && (seconds <= 0 || nanos >= 0) && (seconds >= 0 || nanos <= 0);
+}
+
+bool mesh_is_timestamp(int64_t seconds, int32_t nanos)
+{
+    return seconds >= TIMESTAMP_MIN_S && seconds <= TIMESTAMP_MAX_S && nanos >= 0 &&
+           nanos < NS_PER_S;
 }
