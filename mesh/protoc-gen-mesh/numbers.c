@@ -169,9 +169,18 @@ bool number_less(struct number left, struct number right)
 /* A bound in the forms in which it is needed. */
 struct bound {
     const char *name;      /* "gte"; NULL: there is none */
-    const char *condition; /* true for values within it */
+    const char *condition; /* true for values within it; NULL if all are */
     const char *text;      /* "greater than or equal to 1" */
 };
+
+/* Bounds that cross are never ones that hold all values. */
+static const char *both_conditions(const char *lower, const char *upper, bool crossed)
+{
+    if (lower == NULL || upper == NULL) {
+        return lower == NULL ? upper : lower;
+    }
+    return gen_printf("%s %s %s", lower, crossed ? "||" : "&&", upper);
+}
 
 /* Names the rule as protovalidate does: a pair of bounds is one rule; a pair that crosses itself
  * means the values outside. */
@@ -189,22 +198,50 @@ static void emit_range(const struct checks *checks, const char *kind, const stru
         const struct bound *one = lower->name != NULL ? lower : upper;
 
         rule = gen_printf("%s.%s", kind, one->name);
-        condition = gen_printf("!(%s)", one->condition);
+        condition = one->condition;
         text = gen_printf("must be %s", one->text);
     } else {
         rule =
             gen_printf("%s.%s_%s%s", kind, lower->name, upper->name, crossed ? "_exclusive" : "");
-        condition =
-            gen_printf("!(%s %s %s)", lower->condition, crossed ? "||" : "&&", upper->condition);
+        condition = both_conditions(lower->condition, upper->condition, crossed);
         text = gen_printf("must be %s %s %s", lower->text, crossed ? "or" : "and", upper->text);
     }
-    emit_check(checks, condition, rule, text);
+    if (condition != NULL) {
+        emit_check(checks, gen_printf("!(%s)", condition), rule, text);
+    }
 }
 
 static const char *const words[][3] = {{"gt", ">", "greater than"},
                                        {"gte", ">=", "greater than or equal to"},
                                        {"lt", "<", "less than"},
                                        {"lte", "<=", "less than or equal to"}};
+
+/* The least (or the greatest) value of its type. */
+static bool is_extreme(struct number number, bool least)
+{
+    if (number.kind == NUMBER_UNSIGNED) {
+        return number.unsigned_value == (least ? 0 : number.narrow ? UINT32_MAX : UINT64_MAX);
+    }
+    if (number.kind == NUMBER_SIGNED && number.narrow) {
+        return number.signed_value == (least ? INT32_MIN : INT32_MAX);
+    }
+    return number.kind == NUMBER_SIGNED && number.signed_value == (least ? INT64_MIN : INT64_MAX);
+}
+
+/* Compilers warn of comparisons that are always true or always false. */
+static const char *number_condition(const char *value, const char *sign, struct number number)
+{
+    bool lower = *sign == '>';
+    bool included = sign[1] == '=';
+
+    if (is_extreme(number, lower) && included) {
+        return NULL;
+    }
+    if (is_extreme(number, !lower) && !included) {
+        return "false";
+    }
+    return gen_printf("%s %s %s", value, sign, number_literal(number));
+}
 
 static void emit_number_range(const struct checks *checks, const char *kind,
                               const ProtobufCMessage *rules)
@@ -216,10 +253,9 @@ static void emit_number_range(const struct checks *checks, const char *kind,
         struct number *number = &numbers[i / 2];
 
         if (rule_number(rules, words[i][0], number)) {
-            bounds[i / 2] = (struct bound){
-                words[i][0],
-                gen_printf("%s %s %s", checks->value, words[i][1], number_literal(*number)),
-                gen_printf("%s %s", words[i][2], number_text(*number))};
+            bounds[i / 2] =
+                (struct bound){words[i][0], number_condition(checks->value, words[i][1], *number),
+                               gen_printf("%s %s", words[i][2], number_text(*number))};
         }
     }
     emit_range(checks, kind, &bounds[0], &bounds[1], number_less(numbers[1], numbers[0]));

@@ -83,7 +83,7 @@ static void emit_string_lengths(const struct checks *checks,
         emit_length(checks, gen_printf("%s <", length), "string.min_len", "at least ",
                     rules->min_len, "character");
     }
-    if (rules->has_max_len) {
+    if (rules->has_max_len && rules->max_len < UINT64_MAX) {
         emit_length(checks, gen_printf("%s >", length), "string.max_len", "at most ",
                     rules->max_len, "character");
     }
@@ -91,7 +91,7 @@ static void emit_string_lengths(const struct checks *checks,
         emit_length(checks, gen_printf("%s <", bytes), "string.min_bytes", "at least ",
                     rules->min_bytes, "byte");
     }
-    if (rules->has_max_bytes) {
+    if (rules->has_max_bytes && rules->max_bytes < UINT64_MAX) {
         emit_length(checks, gen_printf("%s >", bytes), "string.max_bytes", "at most ",
                     rules->max_bytes, "byte");
     }
@@ -120,13 +120,13 @@ static void emit_string_parts(const struct checks *checks, const Buf__Validate__
 {
     const char *value = checks->value;
 
-    if (rules->prefix != NULL) {
+    if (rules->prefix != NULL && *rules->prefix != '\0') {
         emit_check(checks,
                    gen_printf("strncmp(%s, %s, %zu) != 0", value, quoted(rules->prefix),
                               strlen(rules->prefix)),
                    "string.prefix", gen_printf("must start with \"%s\"", rules->prefix));
     }
-    if (rules->suffix != NULL) {
+    if (rules->suffix != NULL && *rules->suffix != '\0') {
         size_t size = strlen(rules->suffix);
 
         emit_check(checks,
@@ -134,7 +134,7 @@ static void emit_string_parts(const struct checks *checks, const Buf__Validate__
                               size, value, value, size, quoted(rules->suffix)),
                    "string.suffix", gen_printf("must end with \"%s\"", rules->suffix));
     }
-    if (rules->contains != NULL) {
+    if (rules->contains != NULL && *rules->contains != '\0') {
         emit_check(checks, gen_printf("strstr(%s, %s) == NULL", value, quoted(rules->contains)),
                    "string.contains", gen_printf("must contain \"%s\"", rules->contains));
     }
@@ -151,7 +151,7 @@ bool rule_most_bytes(const Buf__Validate__StringRules *rules, uint64_t *ret_most
     } else {
         return false;
     }
-    return true;
+    return *ret_most < UINT64_MAX;
 }
 
 /* Nothing is matched that is too long anyway: that would be work for whoever sends it. */
@@ -217,7 +217,7 @@ static void emit_bytes_checks(const struct checks *checks, const Buf__Validate__
         emit_length(checks, gen_printf("%s.len <", checks->value), "bytes.min_len", "at least ",
                     rules->min_len, "byte");
     }
-    if (rules->has_max_len) {
+    if (rules->has_max_len && rules->max_len < UINT64_MAX) {
         emit_length(checks, gen_printf("%s.len >", checks->value), "bytes.max_len", "at most ",
                     rules->max_len, "byte");
     }

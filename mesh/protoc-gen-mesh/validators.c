@@ -140,7 +140,7 @@ static void emit_count(const struct checks *checks, const char *count, const cha
             gen_printf("%s.min_%ss", kind, unit),
             gen_printf("must have at least %" PRIu64 " %s%s", *min, unit, *min == 1 ? "" : "s"));
     }
-    if (max != NULL) {
+    if (max != NULL && *max < UINT64_MAX) {
         emit_check(
             checks, gen_printf("%s > UINT64_C(%" PRIu64 ")", count, *max),
             gen_printf("%s.max_%ss", kind, unit),
@@ -230,7 +230,7 @@ static void emit_map_as_a_whole(const struct checks *checks, const struct field 
         return;
     }
     rules = field->rules->map;
-    if (!rules->has_min_pairs && !rules->has_max_pairs) {
+    if (rules->min_pairs == 0 && (!rules->has_max_pairs || rules->max_pairs == UINT64_MAX)) {
         return;
     }
     text_fill(checks->out,
