@@ -12,7 +12,7 @@ struct name {
     const char *c_name;
     const char *proto_name;
     struct place place;
-    size_t order; /* in which it was found: sorting must be stable */
+    size_t found; /* when: sorting must be stable */
 };
 
 struct names {
@@ -206,9 +206,9 @@ static int compare(const void *left, const void *right)
 {
     const struct name *a = left;
     const struct name *b = right;
-    int order = strcmp(a->c_name, b->c_name);
+    int result = strcmp(a->c_name, b->c_name);
 
-    return order != 0 ? order : (a->order > b->order) - (a->order < b->order);
+    return result != 0 ? result : (a->found > b->found) - (a->found < b->found);
 }
 
 static bool same_place(const struct place *left, const struct place *right)
