@@ -3,10 +3,7 @@
  * The interop cases of https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md on
  * generated stubs, against the interop server of another implementation.
  */
-#include "core/clock.h"
-#include "core/ctx_impl.h"
 #include "grpc/testing/test.mesh.h"
-#include "rpc/client_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,11 +326,22 @@ static const struct {
 };
 #define N_CASES (sizeof cases / sizeof cases[0])
 
+static enum mesh_status run(size_t number, struct mesh_client *client)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh_ctx_background(CASE_MS);
+    enum mesh_status status = cases[number].run(ctx, client);
+
+    if (status != MESH_OK) {
+        (void)fprintf(stderr, "%s: %s: %s\n", cases[number].name, mesh_status_name(status),
+                      mesh_ctx_error(ctx));
+    }
+    return status;
+}
+
 /* interop-client HOST:PORT CASE */
 int main(int argc, char **argv)
 {
     struct mesh_client *client;
-    struct mesh_ctx *ctx;
     enum mesh_status status;
     size_t i = 0;
 
@@ -345,14 +353,7 @@ int main(int argc, char **argv)
         return 2;
     }
     client = mesh_client_new("interop", argv[1], CASE_MS);
-    ctx = mesh__ctx_new("interop", 0, mesh__in_ms(CASE_MS));
-    status = cases[i].run(ctx, client);
-    if (status != MESH_OK) {
-        (void)fprintf(stderr, "%s: %s: %s\n", argv[2], mesh_status_name(status),
-                      mesh_ctx_error(ctx));
-    }
-    mesh__ctx_free(ctx);
+    status = run(i, client);
     mesh_client_free(client);
-    mesh__client_thread_done();
     return status == MESH_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -28,21 +28,12 @@ stop_server() {
 
 accepts() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> "$work/ignored"; }
 
-start_ours() {
-    mkfifo "$work/port"
-    "$our_server" > "$work/port" 2> "$work/server.log" &
-    server=$!
-    port=
-    read -r -t 20 port < "$work/port"
-    [ -n "$port" ]
-}
-
-# It cannot choose a port by itself.
-start_other() {
+# start COMMAND...: a server on a free port, which is put in place of PORT.
+start() {
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         port=$((20000 + RANDOM % 10000))
         accepts $port && continue
-        "$other_server" -port $port > "$work/server.log" 2>&1 &
+        "${@//PORT/$port}" > "$work/server.log" 2>&1 &
         server=$!
         for _ in $(seq 200); do
             accepts $port && kill -0 $server && return 0
@@ -66,7 +57,8 @@ run_case() {
     fi
 }
 
-if start_ours; then
+if start env MESH_GRPC_LISTEN=127.0.0.1:PORT MESH_HTTP_LISTEN=127.0.0.1:0 MESH_LAME_DUCK_MS=0 \
+    "$our_server" serve; then
     for name in $cases; do
         run_case server "$name" "$other_client" \
             -server_host 127.0.0.1 -server_port "$port" -test_case "$name"
@@ -81,7 +73,7 @@ else
     failed=1
 fi
 
-if start_other; then
+if start "$other_server" -port PORT; then
     for name in $cases; do
         run_case client "$name" "$our_client" "127.0.0.1:$port" "$name"
     done

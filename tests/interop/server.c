@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* grpc.testing.TestService on the runtime, for the interop clients of other implementations. */
-#include "rpc/server.h"
-
 #include "grpc/testing/test.mesh.h"
-#include "rpc/wire.h"
+#include "mesh/main.h"
+#include "rpc/wire.h" /* the only look inside, see show_texts() */
 
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define MAX_RESPONSE (4 << 20)
@@ -193,45 +189,15 @@ static const struct test_service_handlers handlers = {
 
 static const struct mesh_served services[] = {{&test_service_type, &handlers}, {NULL, NULL}};
 
-static const struct mesh_server_options options = {
-    .service = "interop",
-    .listen = "127.0.0.1:0",
-    .workers = 8,
-    .queue_size = 64,
-    .stream_limit = 64,
-    .default_deadline_ms = 10000,
-    .max_deadline_ms = 60000,
-    .grace_ms = 1000,
-    .max_message_bytes = 8 << 20,
-    .arena_bytes = 32 << 20,
+static const struct mesh_app_spec spec = {
+    .system = "grpc",
+    .name = "interop",
+    .summary = "gRPC's own test service",
+    .services = services,
 };
 
-/* Prints its port on one line and serves until SIGTERM or SIGINT. */
-int main(void)
+int main(int argc, char **argv)
 {
-    struct mesh_server *server;
-    sigset_t signals;
-    int received;
-    int port;
-
-    if (sigemptyset(&signals) != 0 || sigaddset(&signals, SIGTERM) != 0 ||
-        sigaddset(&signals, SIGINT) != 0 || pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0) {
-        return EXIT_FAILURE;
-    }
     show_texts();
-    server = mesh__server_new(&options, services, NULL);
-    if (!mesh__server_start(server, &port)) {
-        (void)fprintf(stderr, "interop-server: no port can be had\n");
-        return EXIT_FAILURE;
-    }
-    mesh__server_set_serving(server, true);
-    if (printf("%d\n", port) < 0 || fflush(stdout) != 0) {
-        return EXIT_FAILURE;
-    }
-    if (sigwait(&signals, &received) != 0) {
-        return EXIT_FAILURE;
-    }
-    mesh__server_stop(server);
-    mesh__server_free(server);
-    return EXIT_SUCCESS;
+    return mesh_main(argc, argv, &spec);
 }
