@@ -48,17 +48,52 @@ function(mesh_add_protos target)
   add_dependencies(${target} ${target}_generated)
   target_link_libraries(${target} PUBLIC mesh mesh_wellknown)
   set_target_properties(${target} PROPERTIES C_CLANG_TIDY "")
+  foreach(proto IN LISTS arg_PROTOS)
+    set_property(GLOBAL PROPERTY mesh_target_of_${proto} ${target})
+  endforeach()
 endfunction()
 
-# mesh_add_service(<exe> SOURCES <file>... PROTO <target> [SQL <file>...] [MIGRATIONS <file>...]
-# [PREFIX <name>]): one service, <exe>, and <exe>_lib with all of it but main.c, for its tests. The
-# statements are in the generated header <name>_sql.h; <name> is by default what follows the last
-# "-" of <exe>.
+# The targets for what PROTO of a service names; what is not generated yet becomes <exe>_proto.
+function(mesh_find_protos variable exe import_dir methods_json)
+  set(targets)
+  set(missing)
+  foreach(name IN LISTS ARGN)
+    get_property(target GLOBAL PROPERTY mesh_target_of_${name})
+    if(NOT name MATCHES "\\.proto$")
+      list(APPEND targets ${name})
+    elseif(target)
+      list(APPEND targets ${target})
+    else()
+      list(APPEND missing ${name})
+    endif()
+  endforeach()
+  if(missing)
+    if(NOT import_dir)
+      set(import_dir proto)
+    endif()
+    cmake_path(ABSOLUTE_PATH import_dir NORMALIZE)
+    set(methods)
+    if(methods_json)
+      set(methods METHODS_JSON ${methods_json})
+    endif()
+    mesh_add_protos(${exe}_proto IMPORT_DIR ${import_dir} PROTOS ${missing} ${methods})
+    list(APPEND targets ${exe}_proto)
+  endif()
+  list(REMOVE_DUPLICATES targets)
+  set(${variable} ${targets} PARENT_SCOPE)
+endfunction()
+
+# mesh_add_service(<exe> SOURCES <file>... PROTO <target or file>... [IMPORT_DIR <dir>]
+# [METHODS_JSON <file>] [SQL <file>...] [MIGRATIONS <file>...] [PREFIX <name>]): one service, <exe>,
+# and <exe>_lib with all of it but main.c, for its tests. PROTO names a target of mesh_add_protos(),
+# or contracts (paths below IMPORT_DIR, by default "proto"), which are generated here unless
+# something else did. The statements are in the generated header <name>_sql.h; <name> is by default
+# what follows the last "-" of <exe>.
 function(mesh_add_service exe)
-  cmake_parse_arguments(arg "" "PROTO;PREFIX" "SOURCES;SQL;MIGRATIONS" ${ARGN})
+  cmake_parse_arguments(arg "" "PREFIX;IMPORT_DIR;METHODS_JSON" "PROTO;SOURCES;SQL;MIGRATIONS" ${ARGN})
   if(NOT arg_SOURCES OR NOT arg_PROTO OR arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "mesh_add_service(${exe}): needs SOURCES and PROTO; "
-                        "knows SQL, MIGRATIONS and PREFIX")
+                        "knows IMPORT_DIR, METHODS_JSON, SQL, MIGRATIONS and PREFIX")
   endif()
   if(NOT main.c IN_LIST arg_SOURCES)
     message(FATAL_ERROR "mesh_add_service(${exe}): SOURCES has no main.c")
@@ -70,9 +105,10 @@ function(mesh_add_service exe)
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "mesh_add_service(${exe}): SOURCES has nothing but main.c")
   endif()
+  mesh_find_protos(protos ${exe} "${arg_IMPORT_DIR}" "${arg_METHODS_JSON}" ${arg_PROTO})
   add_library(${exe}_lib STATIC ${arg_SOURCES})
   target_include_directories(${exe}_lib PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(${exe}_lib PRIVATE mesh_flags PUBLIC ${arg_PROTO} mesh)
+  target_link_libraries(${exe}_lib PRIVATE mesh_flags PUBLIC ${protos} mesh)
   if(arg_SQL OR arg_MIGRATIONS)
     mesh_embed_sql(${exe}_lib ${arg_PREFIX} SQL ${arg_SQL} MIGRATIONS ${arg_MIGRATIONS})
     # Tests may use the statements, too.
