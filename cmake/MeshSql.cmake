@@ -6,8 +6,8 @@
 #               (SYMBOL, by default sql_, stands before the stem)
 #   MIGRATIONS  migrations/0001_verb_noun.sql ...  become  extern const struct mesh_migration
 #               <prefix>_migrations[];  in the order of their numbers, with a NULL name at the end
-# The text is embedded byte for byte, except that the comment lines a statement begins with are left
-# out. Numbers of migrations start at 1 and have no gaps.
+# The text is embedded byte for byte, except that the comment lines a statement begins with and the
+# line with the licence that a migration begins with are left out. Numbers of migrations start at 1 and have no gaps.
 include_guard(GLOBAL)
 
 function(mesh_embed_sql target prefix)

@@ -70,6 +70,8 @@ if(MIGRATIONS)
     endif()
     math(EXPR expected "${expected} + 1")
     read_text(text ${path})
+    # The licence is not a part of what is applied, nor of its checksum.
+    string(REGEX REPLACE "^-- SPDX-License-Identifier: [^\n]*\n" "" text "${text}")
     c_literal(literal "${text}")
     string(APPEND rows "    {\"${stem}\",\n    ${literal}},\n")
   endforeach()

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The runtime's own tables, one set in the schema of every service.
 --
 -- outbox and inbox are plain tables. Their keys (outbox.id, the version 7 event_id of the inbox) are

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- owner is mesh for the runtime's own migrations and service for those of the service.
 create table if not exists migration (
     owner           text not null,

@@ -1,1 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
 create table greetings (greeting_id uuid primary key, name text not null);

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- What waits to be published after row $2, counted up to a bound, and for how many milliseconds its oldest row.
 select count(*),
        coalesce((extract(epoch from clock_timestamp() - min(created_at)) * 1000)::bigint, 0)

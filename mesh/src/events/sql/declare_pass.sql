@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- A pass of the relay: what this snapshot sees and $1, which is published, does not. A bound on id
 -- or on the oldest transaction would lose rows of transactions that commit late. The least id is
 -- one of these very rows: it only keeps a planner without statistics from reading the whole table.

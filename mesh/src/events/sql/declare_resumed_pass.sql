@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The rest of a pass that was broken off: what its snapshot $2 saw, after row $3. The least id is
 -- there as in a whole pass.
 declare relay_pass no scroll cursor for

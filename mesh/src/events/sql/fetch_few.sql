@@ -1,1 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
 fetch 32 from relay_pass

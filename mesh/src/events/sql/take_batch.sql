@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The first statement of a batch: moves the cursor unless somebody else moved it, then tells which
 -- of the events are new. A null row: the cursor was moved; no row at all: it was not.
 with moved as (

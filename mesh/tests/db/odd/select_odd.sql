@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Left out.
 --
 -- Left out too: "; [x] \ $1.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The customer's view. Each source of events has a table of its own, so that the consumers of three
 -- sources never wait for each other's rows; a dashboard row is the join of them. version is that of the
 -- newest event applied; what an older one says is known already. changed_xid is the transaction of the

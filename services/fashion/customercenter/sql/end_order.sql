@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- OrderRejected and OrderCancelled.
 insert into dashboard_orders (order_id, status, reject_reason, version, updated_at)
 values ($1, $2, $3, $4, $5)

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 insert into dashboard_deliveries (order_id, delivery_id, status, version, updated_at)
 values ($1, $2, $3, $4, $5)
 on conflict (order_id) do update

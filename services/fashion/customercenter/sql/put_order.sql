@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- OrderPlaced and OrderPaymentPending. What was ordered never changes, so a late event may bring it too.
 insert into dashboard_orders (order_id, customer_id, product_code, size, quantity, total_krw, status,
                               version, updated_at)

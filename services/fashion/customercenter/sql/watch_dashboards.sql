@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- One page of a pass: the rows that snapshot $1 did not see changed and snapshot $2, the pass, did (null:
 -- a new pass begins now), after the change ($3, $4), of customer $5 and order $6 (null: of all). Always at
 -- least one row, perhaps without a dashboard; its first columns are the pass, the last change of the page

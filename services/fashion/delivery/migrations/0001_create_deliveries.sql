@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- One delivery per order; rows are never deleted. status holds the numbers of
 -- fashion.delivery.v1.DeliveryStatus: 1 STARTED, 2 CANCELLED. A row that was CANCELLED before the
 -- delivery started keeps a late OrderPlaced from starting it.

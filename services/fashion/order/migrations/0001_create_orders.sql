@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Orders: the row is the log of the saga. status holds the numbers of fashion.order.v1.OrderStatus.
 create table orders (
     order_id      uuid primary key,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Takes up to $1 due orders for this replica, those that are due longest first, and puts off their
 -- next try: each time twice as long, but not beyond the end of the pay window. Materialized, because
 -- a plan that ran the limit more than once would take more.

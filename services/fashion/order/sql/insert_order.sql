@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The intent. No row comes back when the request id is known already.
 insert into orders (order_id, request_id, digest, customer_id, product_code, size, quantity, status,
                     next_try_at)

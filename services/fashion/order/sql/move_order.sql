@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Compare and set: no row comes back when somebody else has moved the order.
 update orders
    set status = $3,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- One payment per order, whatever became of it; rows are never deleted. status holds the numbers of
 -- fashion.payment.v1.PaymentStatus: 2 PAID, 3 CANCELLED, 4 REJECTED. A row that was CANCELLED before
 -- anything was taken has amount 0 and keeps a late Pay from taking money.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The catalogue; the stock of an article is in its row, and the row is never deleted.
 create table products (
     product_id     uuid primary key,

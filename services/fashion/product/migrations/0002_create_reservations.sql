@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- What orders took: one row per order, whatever became of it. It fixes the price. state is 1 RESERVED,
 -- 2 REFUSED (reason tells why) or 3 RELEASED; a row that was RELEASED before anything was taken has
 -- nothing but its id and keeps a late ReserveStock from taking stock. Rows are never deleted.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- No row comes back when the product is unknown, its version is another one, or the stock would
 -- become negative.
 update products

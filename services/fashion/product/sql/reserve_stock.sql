@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Takes stock for an order and stores the reservation, or stores the refusal, in one statement. No row
 -- comes back when the order has a reservation, when the article is unknown, or when the article changed
 -- between looking and taking. A repeat that runs beside the first try breaks the primary key, which

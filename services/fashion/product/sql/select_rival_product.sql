@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The product that kept an insert out: that of the same request if there is one.
 select product_id, request_id = $1 as same_request, digest = $2 as same_body
   from products
