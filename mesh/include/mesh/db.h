@@ -86,7 +86,8 @@ struct mesh_args {
 MESH_STATUS mesh_tx_begin(struct mesh_ctx *ctx, struct mesh_db *db, struct mesh_tx **ret_tx);
 /*
  * Queues a statement whose rows do not matter. It travels with the next query or the commit, which
- * also reports its failure; after a failure everything else in the transaction fails too.
+ * also reports its failure; after a failure everything else in the transaction fails too. When tx
+ * is left before, it does not run, unless it was one of many.
  */
 MESH_STATUS mesh_tx_exec(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct mesh_sql *sql,
                          struct mesh_args args);

@@ -134,9 +134,11 @@ static uint8_t *put(uint8_t *at, const struct mesh_arg *arg)
         return put_uuid_array(at, arg->data, arg->size);
     case MESH_ARG_INT64_ARRAY:
         return put_int64_array(at, arg->data, arg->size);
-    case MESH_ARG_NULL:
     case MESH_ARG_TEXT:
+        return (uint8_t *)stpcpy((char *)at, arg->data) + 1;
     case MESH_ARG_BYTES:
+        return arg->size > 0 ? (uint8_t *)mempcpy(at, arg->data, arg->size) : at;
+    case MESH_ARG_NULL:
         break;
     }
     return at;
@@ -157,9 +159,11 @@ static size_t room(const struct mesh_arg *arg)
         return ARRAY_HEADER + arg->size * UUID_ELEMENT;
     case MESH_ARG_INT64_ARRAY:
         return ARRAY_HEADER + arg->size * INT64_ELEMENT;
-    case MESH_ARG_NULL:
     case MESH_ARG_TEXT:
+        return arg->data != NULL ? strlen(arg->data) + 1 : 0;
     case MESH_ARG_BYTES:
+        return arg->size;
+    case MESH_ARG_NULL:
         break;
     }
     return 0;
@@ -235,15 +239,7 @@ static uint8_t *encode(struct db_args *to, size_t i, const struct mesh_arg *arg,
     to->values[i] = NULL;
     to->sizes[i] = 0;
     to->formats[i] = arg->kind != MESH_ARG_TEXT;
-    if (is_null(arg)) {
-        return end;
-    }
-    if (arg->kind == MESH_ARG_TEXT) {
-        to->values[i] = arg->data;
-    } else if (arg->kind == MESH_ARG_BYTES) {
-        to->values[i] = arg->data != NULL ? arg->data : "";
-        to->sizes[i] = (int)arg->size;
-    } else {
+    if (!is_null(arg)) {
         end = put(at, arg);
         to->values[i] = (const char *)at;
         to->sizes[i] = end != NULL ? (int)(end - at) : 0;
@@ -267,13 +263,13 @@ MESH_STATUS mesh__args_encode(struct db_args *to, struct mesh_args args, const c
         }
         bytes += room(&args.values[i]);
     }
-    reserve(to, args.n, bytes);
+    reserve(to, args.n, bytes + 1); /* an empty value is no null pointer */
     at = to->bytes;
     for (size_t i = 0; i < args.n; i++) {
         const struct mesh_arg *arg = &args.values[i];
 
         at = encode(to, i, arg, at);
-        if (at == NULL && bytes > 0) {
+        if (at == NULL) {
             *ret_problem = "a parameter is not a UUID";
             return MESH_INTERNAL;
         }

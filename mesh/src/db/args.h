@@ -37,7 +37,7 @@ enum pg_type {
 /* Microseconds from the Unix epoch to Postgres', 2000-01-01 UTC. */
 #define PG_EPOCH_US INT64_C(946684800000000)
 
-/* Memory for the parameters of one statement, used again for the next. Starts as zeros. */
+/* The parameters of one statement; its memory is used again for the next. Starts as zeros. */
 struct db_args {
     struct pg_params params;
     uint32_t *types;
@@ -49,7 +49,7 @@ struct db_args {
     size_t bytes_max;
 };
 
-/* Fills params, which borrow what args point to. MESH_INTERNAL: *ret_problem says what is wrong. */
+/* Fills params with a copy of args. MESH_INTERNAL: *ret_problem says what is wrong. */
 MESH_STATUS mesh__args_encode(struct db_args *to, struct mesh_args args, const char **ret_problem);
 void mesh__args_done(struct db_args *to);
 

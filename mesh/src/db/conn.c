@@ -10,6 +10,8 @@
 
 /* A statement that takes longer is logged with its call and its process on the server. */
 #define SLOW_NS MESH_NS_PER_S
+/* Memory for larger values is not kept. */
+#define ARGS_KEPT_BYTES 16384
 
 struct pg_until mesh__until(const struct mesh_ctx *ctx)
 {
@@ -28,13 +30,16 @@ void mesh__conn_close(struct db_conn *conn)
     conn->ready = false;
     conn->first_op = 0;
     conn->n_ops = 0;
+    conn->n_held = 0;
     mesh__statements_done(&conn->statements);
 }
 
 void mesh__conn_done(struct db_conn *conn)
 {
     mesh__conn_close(conn);
-    mesh__args_done(&conn->args);
+    for (size_t i = 0; i < CONN_HELD; i++) {
+        mesh__args_done(&conn->held[i].args);
+    }
     free(conn->ops);
     conn->ops = NULL;
     conn->max_ops = 0;
@@ -44,6 +49,7 @@ void mesh__conn_begin(struct db_conn *conn)
 {
     conn->tx = (struct mesh_tx){0};
     conn->error = (struct db_error){0};
+    conn->sent = false;
     conn->in_doubt = false;
     conn->committed = false;
 }
@@ -81,38 +87,74 @@ static bool queued(struct db_conn *conn, bool accepted, struct op op)
     return true;
 }
 
-static bool prepare(struct db_conn *conn, struct statement *statement, const struct mesh_sql *sql)
+static bool prepare(struct db_conn *conn, struct statement *statement, const struct held *held)
 {
-    const struct pg_params *params = &conn->args.params;
-    struct op op = {.kind = OP_PREPARE, .name = sql->name, .statement = statement};
+    struct op op = {.kind = OP_PREPARE, .name = held->sql.name, .statement = statement};
 
-    if (!queued(conn, mesh__pg->prepare(conn->pg, statement->name, sql->text, params), op)) {
+    if (!queued(conn,
+                mesh__pg->prepare(conn->pg, statement->name, held->sql.text, &held->args.params),
+                op)) {
         return false;
     }
     statement->state = STATEMENT_PENDING;
     return true;
 }
 
-bool mesh__conn_send(struct db_conn *conn, enum op_kind kind, const struct mesh_sql *sql,
-                     struct mesh_args args, bool wanted)
+static bool send_one(struct db_conn *conn, const struct held *held)
 {
-    const struct pg_params *params = &conn->args.params;
-    struct op op = {.kind = kind, .name = sql->name, .wanted = wanted, .has_values = args.n > 0};
-    const char *problem;
+    const struct pg_params *params = &held->args.params;
+    struct op op = {.kind = held->kind,
+                    .name = held->sql.name,
+                    .wanted = held->wanted,
+                    .has_values = params->n > 0};
 
-    if (mesh__args_encode(&conn->args, args, &problem) != MESH_OK) {
-        mesh__db_error_set(&conn->error, MESH_INTERNAL, "%s: %s", sql->name, problem);
-        return false;
-    }
     if (!conn->options->named) {
-        return queued(conn, mesh__pg->query(conn->pg, sql->text, params), op);
+        return queued(conn, mesh__pg->query(conn->pg, held->sql.text, params), op);
     }
-    op.statement = mesh__statements_find(&conn->statements, sql, params);
+    op.statement = mesh__statements_find(&conn->statements, &held->sql, params);
     op.was_ready = op.statement->state == STATEMENT_READY;
-    if (op.statement->state == STATEMENT_ABSENT && !prepare(conn, op.statement, sql)) {
+    if (op.statement->state == STATEMENT_ABSENT && !prepare(conn, op.statement, held)) {
         return false;
     }
     return queued(conn, mesh__pg->execute(conn->pg, op.statement->name, params), op);
+}
+
+static bool send_held(struct db_conn *conn)
+{
+    bool fine = true;
+
+    for (size_t i = 0; i < conn->n_held; i++) {
+        struct held *held = &conn->held[i];
+
+        fine = fine && send_one(conn, held);
+        conn->sent = true;
+        if (held->args.bytes_max > ARGS_KEPT_BYTES) {
+            mesh__args_done(&held->args);
+        }
+    }
+    conn->n_held = 0;
+    return fine;
+}
+
+bool mesh__conn_send(struct db_conn *conn, enum op_kind kind, const struct mesh_sql *sql,
+                     struct mesh_args args, bool wanted)
+{
+    struct held *held = &conn->held[conn->n_held];
+    const char *problem;
+
+    held->kind = kind;
+    held->sql = *sql;
+    held->wanted = wanted;
+    if (mesh__args_encode(&held->args, args, &problem) != MESH_OK) {
+        mesh__db_error_set(&conn->error, MESH_INTERNAL, "%s: %s", sql->name, problem);
+        return false;
+    }
+    return ++conn->n_held < CONN_HELD || send_held(conn);
+}
+
+void mesh__conn_forget(struct db_conn *conn)
+{
+    conn->n_held = 0;
 }
 
 bool mesh__conn_script(struct db_conn *conn, const char *name, const char *text)
@@ -123,6 +165,9 @@ bool mesh__conn_script(struct db_conn *conn, const char *name, const char *text)
 
 bool mesh__conn_flush(struct db_conn *conn)
 {
+    if (!send_held(conn)) {
+        return false;
+    }
     if (!mesh__pg->flush(conn->pg)) {
         mesh__conn_lost(conn);
         return false;
@@ -132,7 +177,8 @@ bool mesh__conn_flush(struct db_conn *conn)
 
 bool mesh__conn_sync(struct db_conn *conn)
 {
-    return queued(conn, mesh__pg->sync(conn->pg), (struct op){.kind = OP_SYNC, .name = "commit"});
+    return send_held(conn) &&
+           queued(conn, mesh__pg->sync(conn->pg), (struct op){.kind = OP_SYNC, .name = "commit"});
 }
 
 /* ---- receiving ---- */

@@ -9,8 +9,10 @@
 #include "db/rows.h"
 #include "db/statements.h"
 
-/* How long the clean-up of a transaction may keep its caller when the server does not answer. */
+/* How long each step of a clean-up may keep its caller when the server does not answer. */
 #define CONN_DRAIN_MS 1000
+/* Statements that are kept back until they have to be sent. */
+#define CONN_HELD 32
 
 /* What an answer is expected to. */
 enum op_kind { OP_PREPARE, OP_EXECUTE, OP_COMMIT, OP_SYNC };
@@ -22,6 +24,14 @@ struct op {
     bool wanted;                 /* its rows are */
     bool was_ready;              /* prepared by an earlier transaction */
     bool has_values;
+};
+
+/* A statement that was not sent yet: if its transaction fails before, it never is. */
+struct held {
+    enum op_kind kind;
+    struct mesh_sql sql;
+    struct db_args args;
+    bool wanted;
 };
 
 struct tx_hook {
@@ -47,12 +57,14 @@ struct db_conn {
     int64_t started_ns;   /* when connecting began */
     uint64_t number;      /* of the connection; no other one of this process has it */
 
+    struct held held[CONN_HELD];
+    size_t n_held;
+    bool sent;      /* something of this transaction was */
     struct op *ops; /* a queue of those not answered yet: from first_op to n_ops */
     size_t first_op;
     size_t n_ops;
     size_t max_ops;
     struct statements statements;
-    struct db_args args;
 
     struct db_error error; /* the first failure of the transaction */
     bool in_doubt;         /* the connection ended in place of the answer to the commit */
@@ -71,13 +83,18 @@ void mesh__conn_done(struct db_conn *conn);
 
 /* Makes conn ready for a new transaction. */
 void mesh__conn_begin(struct db_conn *conn);
-/* Each queues; false: conn->error is set. OP_EXECUTE or OP_COMMIT. */
+/*
+ * Each queues; false: conn->error is set. OP_EXECUTE or OP_COMMIT. A statement is kept back until
+ * the flush or sync that follows, or until there are too many of them.
+ */
 bool mesh__conn_send(struct db_conn *conn, enum op_kind kind, const struct mesh_sql *sql,
                      struct mesh_args args, bool wanted);
 /* Many statements in one go, as one transaction; while nothing else is under way. */
 bool mesh__conn_script(struct db_conn *conn, const char *name, const char *text);
 bool mesh__conn_flush(struct db_conn *conn);
 bool mesh__conn_sync(struct db_conn *conn);
+/* What is kept back is never sent. */
+void mesh__conn_forget(struct db_conn *conn);
 /*
  * Sends and waits until everything queued is answered. Failures of statements go to conn->error.
  * Rows that are wanted go to rows, in ctx's memory: beyond its cap the answer is PG_CANCELLED, with

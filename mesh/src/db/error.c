@@ -71,7 +71,9 @@ static void describe(struct db_error *error, struct db_error_source source,
 void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
                         const struct pg_error *pg)
 {
-    *error = (struct db_error){.status = MESH_INTERNAL, .drop = pg->fatal};
+    /* Class 25: its session is not in the state that it should be in. */
+    *error = (struct db_error){.status = MESH_INTERNAL,
+                               .drop = pg->fatal || strncmp(pg->sqlstate, "25", 2) == 0};
     copy(error->sqlstate, sizeof(error->sqlstate), pg->sqlstate);
     copy(error->constraint, sizeof(error->constraint), pg->constraint);
     describe(error, source, pg);

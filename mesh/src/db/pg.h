@@ -60,6 +60,8 @@ struct pg {
     void (*close)(struct pg_conn *conn);
     /* While nothing is under way: false if the server has ended the connection. */
     bool (*alive)(struct pg_conn *conn);
+    /* While nothing is under way: false if the session is still inside a transaction. */
+    bool (*idle)(const struct pg_conn *conn);
     /* The server's process for this connection; 0 if unknown. */
     int (*backend_pid)(const struct pg_conn *conn);
     /* The message of the last failure of the connection itself. */

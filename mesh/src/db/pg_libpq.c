@@ -193,6 +193,11 @@ static bool pg_alive(struct pg_conn *conn)
     return false;
 }
 
+static bool pg_idle(const struct pg_conn *conn)
+{
+    return PQtransactionStatus(conn->pq) == PQTRANS_IDLE;
+}
+
 static int pg_backend_pid(const struct pg_conn *conn)
 {
     return PQbackendPID(conn->pq);
@@ -466,6 +471,7 @@ static const struct pg libpq = {
     .connected = pg_connected,
     .close = pg_close,
     .alive = pg_alive,
+    .idle = pg_idle,
     .backend_pid = pg_backend_pid,
     .last_error = pg_last_error,
     .prepare = pg_prepare,

@@ -412,7 +412,7 @@ MESH_STATUS mesh__pool_take(struct mesh_ctx *ctx, struct mesh_db *db, struct db_
 
 void mesh__pool_give(struct db_conn *conn)
 {
-    if (conn->error.drop || conn->n_ops > 0) {
+    if (conn->error.drop || conn->n_ops > 0 || !mesh__pg->idle(conn->pg)) {
         mesh__conn_close(conn);
     }
     take_back(conn->db, conn, true);

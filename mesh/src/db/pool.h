@@ -7,7 +7,7 @@
 
 /* Lends a connection, waiting until ctx's deadline. */
 MESH_STATUS mesh__pool_take(struct mesh_ctx *ctx, struct mesh_db *db, struct db_conn **ret_conn);
-/* Gives it back; closes it if its error says so or something is still under way. */
+/* Gives it back; closes it if its error says so, or if it is not done with its transaction. */
 void mesh__pool_give(struct db_conn *conn);
 /* What mesh__db_on_commit() registered. */
 struct tx_hook mesh__pool_hook(const struct mesh_db *db);

@@ -50,29 +50,43 @@ static bool queue_rollback(struct db_conn *conn)
     return send_plain(conn, &begin_sql) && send_plain(conn, &rollback_sql) && mesh__conn_sync(conn);
 }
 
+static bool cancel_is_settled(struct db_conn *conn)
+{
+    return mesh__pg->cancel_wait(conn->pg, mesh__until_ms(CONN_DRAIN_MS).deadline_ns);
+}
+
+/*
+ * Waits for what is under way. If that takes too long the server is made to stop, so that its locks
+ * do not outlive the connection, which is of no use any more: false.
+ */
+static bool drain(struct db_conn *conn)
+{
+    enum pg_wait wait = mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
+
+    if (wait == PG_TIMEOUT) {
+        mesh__pg->cancel(conn->pg);
+        (void)cancel_is_settled(conn);
+        (void)mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
+    }
+    return wait == PG_READY;
+}
+
 /* Undoes what the server has done so far. conn->error stays as it is. */
 static void roll_back(struct db_conn *conn)
 {
     struct db_error error = conn->error;
-    bool done;
+    bool done = true;
 
     if (!conn->tx.started || conn->tx.over) {
         return;
     }
-    done = !error.drop && queue_rollback(conn) &&
-           mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL) == PG_READY;
+    mesh__conn_forget(conn);
+    if (conn->sent) {
+        done = !error.drop && queue_rollback(conn) && drain(conn);
+    }
     error.drop = error.drop || conn->error.drop || !done;
     conn->error = error;
     conn->tx.over = true;
-}
-
-/* A request to cancel that is still on its way could hit the next statement of this connection. */
-static void settle_cancel(struct db_conn *conn)
-{
-    if (!mesh__pg->cancel_wait(conn->pg, mesh__until_ms(CONN_DRAIN_MS).deadline_ns) ||
-        !conn->options->named) { /* a pooler passes it on when it likes */
-        conn->error.drop = true;
-    }
 }
 
 static void set_out_of_time(struct db_error *error, enum pg_wait wait)
@@ -85,15 +99,31 @@ static void set_out_of_time(struct db_error *error, enum pg_wait wait)
     }
 }
 
-/* The call's time is over while statements run: stops and undoes them. */
+/*
+ * A request to cancel that is still on its way could hit the next statement, whoever sends it. A
+ * pooler passes it on when it likes.
+ */
+static void drop_unless(struct db_conn *conn, bool settled)
+{
+    if (!settled || !conn->options->named) {
+        conn->error.drop = true;
+    }
+}
+
+/* The call's time is over while statements run: stops them, and only then undoes them. */
 static void abandon(struct db_conn *conn, enum pg_wait wait)
 {
+    bool settled;
+
     if (conn->error.status == MESH_OK) {
         set_out_of_time(&conn->error, wait);
     }
     mesh__pg->cancel(conn->pg);
-    roll_back(conn);
-    settle_cancel(conn);
+    settled = cancel_is_settled(conn);
+    if (settled) {
+        roll_back(conn);
+    }
+    drop_unless(conn, settled);
 }
 
 static MESH_STATUS wait_for_answers(struct mesh_ctx *ctx, struct db_conn *conn,
@@ -229,7 +259,7 @@ MESH_STATUS mesh__tx_flush(struct mesh_ctx *ctx, struct mesh_tx *tx)
     struct db_conn *conn = conn_of(tx);
 
     MESH_TRY(go_on(ctx, conn));
-    if (conn->n_ops == 0) {
+    if (conn->n_ops == 0 && conn->n_held == 0) {
         return MESH_OK;
     }
     if (!mesh__conn_flush(conn)) {
@@ -276,7 +306,7 @@ static void stop_commit(struct db_conn *conn, enum pg_wait why)
     if (strcmp(conn->error.sqlstate, "57014") == 0) {
         set_out_of_time(&conn->error, why);
     }
-    settle_cancel(conn);
+    drop_unless(conn, cancel_is_settled(conn));
 }
 
 /* Queues the end of the transaction. False: the connection was lost before that. */

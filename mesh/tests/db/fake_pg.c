@@ -13,8 +13,7 @@ static size_t at;
 static char asked[256];
 static int n_connected;
 static int n_closed;
-static bool cancel_works;
-static bool lives;
+static struct fake_faults faults;
 static struct pg_result result;
 
 static bool ask(char what)
@@ -48,7 +47,13 @@ static void fake_close(struct pg_conn *conn)
 static bool fake_alive(struct pg_conn *conn)
 {
     (void)conn;
-    return lives;
+    return !faults.dead;
+}
+
+static bool fake_idle(const struct pg_conn *conn)
+{
+    (void)conn;
+    return !faults.in_transaction;
 }
 
 static int fake_backend_pid(const struct pg_conn *conn)
@@ -79,6 +84,14 @@ static bool fake_execute(struct pg_conn *conn, const char *name, const struct pg
     (void)name;
     (void)params;
     return ask('x');
+}
+
+static bool fake_query(struct pg_conn *conn, const char *text, const struct pg_params *params)
+{
+    (void)conn;
+    (void)text;
+    (void)params;
+    return ask('q');
 }
 
 static bool fake_sync(struct pg_conn *conn)
@@ -150,7 +163,8 @@ static bool fake_cancel_wait(struct pg_conn *conn, int64_t deadline_ns)
 {
     (void)conn;
     (void)deadline_ns;
-    return cancel_works;
+    (void)ask('w');
+    return !faults.cancel_is_lost;
 }
 
 void fake_pg_use(const struct fake_answer *answers, size_t n)
@@ -159,10 +173,12 @@ void fake_pg_use(const struct fake_answer *answers, size_t n)
                                    .connected = fake_connected,
                                    .close = fake_close,
                                    .alive = fake_alive,
+                                   .idle = fake_idle,
                                    .backend_pid = fake_backend_pid,
                                    .last_error = fake_last_error,
                                    .prepare = fake_prepare,
                                    .execute = fake_execute,
+                                   .query = fake_query,
                                    .sync = fake_sync,
                                    .flush = fake_flush,
                                    .script = fake_script,
@@ -182,8 +198,7 @@ void fake_pg_use(const struct fake_answer *answers, size_t n)
     asked[0] = '\0';
     n_connected = 0;
     n_closed = 0;
-    cancel_works = true;
-    lives = true;
+    faults = (struct fake_faults){0};
     mesh__pg = &fake;
 }
 
@@ -202,8 +217,7 @@ int fake_pg_closed(void)
     return n_closed;
 }
 
-void fake_pg_set(bool cancel_arrives, bool alive)
+void fake_pg_set(struct fake_faults now)
 {
-    cancel_works = cancel_arrives;
-    lives = alive;
+    faults = now;
 }

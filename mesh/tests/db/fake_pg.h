@@ -48,12 +48,20 @@ void fake_pg_use(const struct fake_answer *answers, size_t n);
     fake_pg_use((const struct fake_answer[]){__VA_ARGS__},                                         \
                 sizeof((const struct fake_answer[]){__VA_ARGS__}) / sizeof(struct fake_answer))
 
-/* What was asked of it since: one letter each: p prepare, x execute, s sync, f flush, c cancel. */
+/*
+ * What was asked of it since: one letter each: p prepare, x execute, q query, s sync, f flush,
+ * c cancel, w wait for that.
+ */
 const char *fake_pg_asked(void);
 /* Connections made and closed since. */
 int fake_pg_connected(void);
 int fake_pg_closed(void);
-/* Whether requests to cancel arrive (they do), and whether the idle connection lives (it does). */
-void fake_pg_set(bool cancel_arrives, bool alive);
+/* What is wrong with it; nothing is after fake_pg_use(). */
+struct fake_faults {
+    bool cancel_is_lost;
+    bool dead; /* while nothing is under way */
+    bool in_transaction;
+};
+void fake_pg_set(struct fake_faults now);
 
 #endif

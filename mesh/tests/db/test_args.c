@@ -42,14 +42,26 @@ TEST(numbers_are_big_endian)
 
 TEST(text_is_left_for_the_server_to_read)
 {
-    const char *text = "text";
-    const struct pg_params *params = encode(MESH_ARGS(mesh_text(text), mesh_null()));
+    const struct pg_params *params = encode(MESH_ARGS(mesh_text("text"), mesh_null()));
 
     CHECK_INT(params->types[0], 0);
     CHECK_INT(params->formats[0], 0);
-    CHECK(params->values[0] == text);
+    CHECK_TEXT(params->values[0], "text");
     CHECK(params->values[1] == NULL);
     CHECK_INT(params->types[1], 0);
+}
+
+TEST(what_a_value_was_made_from_may_change_afterwards)
+{
+    char text[] = "text", bytes[] = "bytes";
+    const struct pg_params *params =
+        encode(MESH_ARGS(mesh_text(text), mesh_bytes(bytes, 5), mesh_bytes(NULL, 0)));
+
+    memset(text, 'x', 4);
+    memset(bytes, 'x', 5);
+    CHECK_TEXT(params->values[0], "text");
+    CHECK(is_binary(params, 1, 17, "bytes", 5));
+    CHECK(is_binary(params, 2, 17, "", 0) && params->values[2] != NULL);
 }
 
 TEST(a_typed_null_keeps_its_type)

@@ -12,13 +12,18 @@ static struct mesh_ctx *ctx;
 
 static const struct mesh_sql statement = {"statement", "select 1"};
 
-static void start(void)
+static void start_as(struct mesh_db_options options)
 {
-    struct mesh_db_options options = {.url = "", .size = 1, .named = true};
-
+    options.url = "";
+    options.size = 1;
     db = mesh__db_new(&options);
     /* Less than a second: more would make a time-out of the fake a slow statement. */
     ctx = mesh__ctx_new("test", 0, mesh__in_ms(900));
+}
+
+static void start(void)
+{
+    start_as((struct mesh_db_options){.named = true});
 }
 
 /* How many connections were closed by the transaction itself. */
@@ -86,7 +91,7 @@ TEST(a_connection_that_ends_before_the_commit_did_nothing)
 
     FAKE_ANSWERS(FAKE_DONE, FAKE_DONE);
     start();
-    fake_pg_set(true, false); /* its end is seen before the commit is sent */
+    fake_pg_set((struct fake_faults){.dead = true}); /* its end is seen before the commit is sent */
     CHECK_INT(query_and_commit(), MESH_UNAVAILABLE);
     CHECK_TEXT(fake_pg_asked(), "pxf");
     CHECK_INT(end(), 1);
@@ -138,7 +143,7 @@ TEST(a_commit_that_was_made_after_the_deadline_is_a_commit)
     FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_TIMEOUT, FAKE_SYNCED);
     start();
     CHECK_INT(exec_and_commit(NULL), MESH_OK);
-    CHECK_TEXT(fake_pg_asked(), "pxsc");
+    CHECK_TEXT(fake_pg_asked(), "pxscw");
     CHECK_INT(end(), 0);
 }
 
@@ -205,20 +210,93 @@ TEST(a_query_that_never_answers_costs_the_connection)
     CHECK_INT(end(), 1);
 }
 
-TEST(a_cancel_that_is_still_under_way_costs_the_connection)
+/* A query that is out of time; then p x(begin) p x(rollback) s are skipped. */
+static void use_up_the_deadline(void)
 {
     struct mesh_tx *tx;
     struct mesh_rows *rows;
 
-    /* p x(statement) timeout; then p x(begin) p x(rollback) s are skipped */
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &statement, MESH_NO_ARGS, &rows), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_DEADLINE_EXCEEDED);
+}
+
+TEST(nothing_is_sent_before_a_cancel_has_arrived_which_could_hit_it)
+{
     FAKE_ANSWERS(FAKE_DONE, FAKE_TIMEOUT, FAKE_ERROR("57014"), FAKE_SKIPPED, FAKE_SKIPPED,
                  FAKE_SKIPPED, FAKE_SKIPPED, FAKE_SYNCED);
     start();
-    fake_pg_set(false, true);
+    use_up_the_deadline();
+    CHECK_TEXT(fake_pg_asked(), "pxfcwpxpxs");
+    CHECK_INT(end(), 0);
+}
+
+TEST(a_cancel_that_is_still_under_way_costs_the_connection)
+{
+    FAKE_ANSWERS(FAKE_DONE, FAKE_TIMEOUT);
+    start();
+    fake_pg_set((struct fake_faults){.cancel_is_lost = true});
+    use_up_the_deadline();
+    CHECK_TEXT(fake_pg_asked(), "pxfcw");
+    CHECK_INT(end(), 1);
+}
+
+TEST(a_cancel_through_a_pooler_may_be_under_way_for_ever)
+{
+    FAKE_ANSWERS(FAKE_TIMEOUT, FAKE_ERROR("57014"), FAKE_SKIPPED, FAKE_SKIPPED, FAKE_SYNCED);
+    start_as((struct mesh_db_options){.named = false});
+    use_up_the_deadline();
+    CHECK_TEXT(fake_pg_asked(), "qfcwqqs");
+    CHECK_INT(end(), 1);
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_TIMEOUT, FAKE_SYNCED);
+    start_as((struct mesh_db_options){.named = false});
+    CHECK_INT(exec_and_commit(NULL), MESH_OK);
+    CHECK_TEXT(fake_pg_asked(), "qscw");
+    CHECK_INT(end(), 1);
+}
+
+TEST(what_was_only_queued_is_never_sent_when_the_transaction_is_left)
+{
+    struct mesh_tx *tx;
+    struct mesh_rows *rows;
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_SYNCED);
+    start();
     CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
-    CHECK_INT(mesh_tx_query(ctx, tx, &statement, MESH_NO_ARGS, &rows), MESH_DEADLINE_EXCEEDED);
-    CHECK_TEXT(fake_pg_asked(), "pxfcpxpxs");
-    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(mesh_tx_exec(ctx, tx, &statement, MESH_NO_ARGS), MESH_OK);
+    mesh__cleanup_tx(&tx);
+    CHECK_TEXT(fake_pg_asked(), "");
+
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &statement, MESH_NO_ARGS, &rows), MESH_OK);
+    CHECK_INT(mesh_tx_exec(ctx, tx, &statement, MESH_NO_ARGS), MESH_OK);
+    mesh__cleanup_tx(&tx);
+    CHECK_TEXT(fake_pg_asked(), "pxfpxpxs"); /* begin; rollback */
+    CHECK_INT(end(), 0);
+}
+
+TEST(a_server_that_is_still_at_work_on_what_is_undone_is_stopped)
+{
+    struct mesh_tx *tx;
+    struct mesh_rows *rows;
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_TIMEOUT, FAKE_ERROR("57014"), FAKE_SKIPPED,
+                 FAKE_SKIPPED, FAKE_SKIPPED, FAKE_SYNCED);
+    start();
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &statement, MESH_NO_ARGS, &rows), MESH_OK);
+    mesh__cleanup_tx(&tx);
+    CHECK_TEXT(fake_pg_asked(), "pxfpxpxscw");
+    CHECK_INT(end(), 1);
+}
+
+TEST(a_connection_inside_a_transaction_is_not_lent_again)
+{
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_SYNCED);
+    start();
+    fake_pg_set((struct fake_faults){.in_transaction = true});
+    CHECK_INT(exec_and_commit(NULL), MESH_OK);
     CHECK_INT(end(), 1);
 }
 
@@ -253,6 +331,7 @@ TEST(each_sqlstate_has_its_status)
                  {"53300", MESH_UNAVAILABLE, 0},       {"57P01", MESH_UNAVAILABLE, 1},
                  {"57P02", MESH_UNAVAILABLE, 1},       {"57P03", MESH_UNAVAILABLE, 1},
                  {"08006", MESH_UNAVAILABLE, 1},       {"25006", MESH_UNAVAILABLE, 1},
+                 {"25P02", MESH_INTERNAL, 1},          {"25001", MESH_INTERNAL, 1},
                  {"26000", MESH_UNAVAILABLE, 1},       {"23503", MESH_INTERNAL, 0},
                  {"23514", MESH_INTERNAL, 0},          {"42601", MESH_INTERNAL, 0},
                  {"0A000", MESH_INTERNAL, 0},          {"XX000", MESH_INTERNAL, 0},

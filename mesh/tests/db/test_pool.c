@@ -268,6 +268,17 @@ TEST(an_idle_connection_that_the_server_ended_is_replaced_unseen)
     mesh__db_free(db);
 }
 
+TEST(a_connection_left_inside_a_transaction_is_not_lent_again)
+{
+    struct mesh_db *one = fixture_pool(SCHEMA, 1);
+
+    CHECK_INT(mesh_db_query(ctx, one, SQL("begin"), MESH_NO_ARGS, NULL), MESH_OK);
+    /* Inside it, everything after this error would be one. */
+    CHECK_INT(mesh_db_query(ctx, one, SQL("table nowhere"), MESH_NO_ARGS, NULL), MESH_INTERNAL);
+    CHECK_INT(mesh_db_query(ctx, one, SQL("select 1"), MESH_NO_ARGS, NULL), MESH_OK);
+    mesh__db_free(one);
+}
+
 TEST(callers_fail_at_once_while_the_server_is_away_and_recover_with_it)
 {
     struct mesh_db *db = fixture_pool(SCHEMA, 2);

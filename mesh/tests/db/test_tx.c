@@ -174,6 +174,36 @@ TEST(a_transaction_that_is_left_is_rolled_back_and_its_connection_used_again)
     mesh__db_free(one);
 }
 
+/* More statements than are kept back: those before `last` are sent with the first of them. */
+#define MANY 40
+
+TEST(a_transaction_left_while_it_waits_for_a_lock_keeps_none_itself)
+{
+    static const struct mesh_sql touch = {"touch_t", "update t set v = v where id = $1"};
+    static const struct mesh_sql probe = {"probe_t",
+                                          "select 1 from t where id = $1 for update nowait"};
+    cleanup_tx struct mesh_tx *rival = NULL;
+    struct mesh_tx *tx;
+
+    CHECK_INT(
+        mesh_db_query(ctx, db, SQL("insert into t values (55, 1), (56, 1)"), MESH_NO_ARGS, NULL),
+        MESH_OK);
+    CHECK_INT(mesh_tx_begin(ctx, db, &rival), MESH_OK);
+    CHECK_INT(mesh_tx_exec(ctx, rival, &touch, MESH_ARGS(mesh_int64(56))), MESH_OK);
+    CHECK_INT(mesh__tx_flush(ctx, rival), MESH_OK);
+
+    for (int n = 1; n <= MANY; n += MANY - 1) {
+        CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+        CHECK_INT(mesh_tx_exec(ctx, tx, &touch, MESH_ARGS(mesh_int64(55))), MESH_OK);
+        CHECK_INT(mesh__tx_flush(ctx, tx), MESH_OK);
+        for (int i = 0; i < n; i++) {
+            CHECK_INT(mesh_tx_exec(ctx, tx, &touch, MESH_ARGS(mesh_int64(56))), MESH_OK);
+        }
+        mesh__cleanup_tx(&tx);
+        CHECK_INT(mesh_db_query(ctx, db, &probe, MESH_ARGS(mesh_int64(55)), NULL), MESH_OK);
+    }
+}
+
 TEST(an_empty_transaction_commits)
 {
     cleanup_tx struct mesh_tx *tx = NULL;
