@@ -71,7 +71,9 @@ struct mesh_args {
  * - MESH_CANCELLED: the call was cancelled; a statement that ran was cancelled too.
  * - MESH_UNAVAILABLE: no connection, connection lost, server stopping, disk or memory full, tables
  *   changed under a prepared statement; carries a RetryInfo.
- * - MESH_UNKNOWN: the connection was lost while COMMIT was on its way: perhaps it happened.
+ * - MESH_UNKNOWN: the connection was lost while COMMIT was on its way: perhaps it happened. Where
+ *   every statement only reads (a select without functions that the runtime does not know) it is
+ *   MESH_UNAVAILABLE instead.
  * - MESH_OUT_OF_RANGE: a number or a time beyond its column's type.
  * - MESH_RESOURCE_EXHAUSTED: the rows are more than ctx may hold. A lone statement of
  *   mesh_db_query() that also writes may have written.

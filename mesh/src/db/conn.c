@@ -50,6 +50,7 @@ void mesh__conn_begin(struct db_conn *conn)
     conn->tx = (struct mesh_tx){0};
     conn->error = (struct db_error){0};
     conn->sent = false;
+    conn->writes = false;
     conn->in_doubt = false;
     conn->committed = false;
 }
@@ -103,20 +104,22 @@ static bool prepare(struct db_conn *conn, struct statement *statement, const str
 static bool send_one(struct db_conn *conn, const struct held *held)
 {
     const struct pg_params *params = &held->args.params;
+    struct statement *statement = mesh__statements_find(&conn->statements, &held->sql, params);
     struct op op = {.kind = held->kind,
                     .name = held->sql.name,
                     .wanted = held->wanted,
                     .has_values = params->n > 0};
 
+    conn->writes = conn->writes || (held->kind != OP_COMMIT && !statement->only_reads);
     if (!conn->options->named) {
         return queued(conn, mesh__pg->query(conn->pg, held->sql.text, params), op);
     }
-    op.statement = mesh__statements_find(&conn->statements, &held->sql, params);
-    op.was_ready = op.statement->state == STATEMENT_READY;
-    if (op.statement->state == STATEMENT_ABSENT && !prepare(conn, op.statement, held)) {
+    op.statement = statement;
+    op.was_ready = statement->state == STATEMENT_READY;
+    if (statement->state == STATEMENT_ABSENT && !prepare(conn, statement, held)) {
         return false;
     }
-    return queued(conn, mesh__pg->execute(conn->pg, op.statement->name, params), op);
+    return queued(conn, mesh__pg->execute(conn->pg, statement->name, params), op);
 }
 
 static bool send_held(struct db_conn *conn)

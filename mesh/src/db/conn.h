@@ -60,6 +60,7 @@ struct db_conn {
     struct held held[CONN_HELD];
     size_t n_held;
     bool sent;      /* something of this transaction was */
+    bool writes;    /* perhaps: something sent may do more than read */
     struct op *ops; /* a queue of those not answered yet: from first_op to n_ops */
     size_t first_op;
     size_t n_ops;

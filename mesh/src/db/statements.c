@@ -2,6 +2,7 @@
 #include "db/statements.h"
 
 #include "core/fatal.h"
+#include "db/only_reads.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ struct statement *mesh__statements_find(struct statements *statements, const str
     if (*slot == NULL) {
         *slot = mesh__calloc(1, sizeof(**slot));
         (*slot)->hash = hash;
+        (*slot)->only_reads = mesh__only_reads(sql->text);
         (void)snprintf((*slot)->name, sizeof((*slot)->name), "s_%.40s_%016" PRIx64, sql->name,
                        hash);
         statements->n++;

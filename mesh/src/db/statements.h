@@ -11,6 +11,7 @@ enum statement_state { STATEMENT_ABSENT, STATEMENT_PENDING, STATEMENT_READY };
 struct statement {
     uint64_t hash;
     enum statement_state state;
+    bool only_reads;
     char name[64]; /* s_<name>_<hash>: within the 63 bytes that Postgres keeps */
 };
 

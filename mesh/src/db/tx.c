@@ -284,6 +284,8 @@ static void lost_in_commit(struct db_conn *conn)
 
     if (conn->committed || refused) {
         conn->error.drop = true;
+    } else if (!conn->writes) { /* whether it was committed makes no difference */
+        mesh__conn_lost(conn);
     } else {
         set_in_doubt(conn);
     }
@@ -300,6 +302,9 @@ static void stop_commit(struct db_conn *conn, enum pg_wait why)
     mesh__pg->cancel(conn->pg);
     wait = mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
     if (wait != PG_READY) {
+        if (!conn->writes && conn->error.status == MESH_OK) {
+            set_out_of_time(&conn->error, why);
+        }
         lost_in_commit(conn);
         return;
     }

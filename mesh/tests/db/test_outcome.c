@@ -10,7 +10,8 @@
 static struct mesh_db *db;
 static struct mesh_ctx *ctx;
 
-static const struct mesh_sql statement = {"statement", "select 1"};
+static const struct mesh_sql statement = {"statement", "update t set v = 1"};
+static const struct mesh_sql read_only = {"read_only", "select v from t"};
 
 static void start_as(struct mesh_db_options options)
 {
@@ -195,6 +196,43 @@ TEST(a_hook_runs_unless_it_is_certain_that_nothing_was_committed)
     CHECK_INT(hooked(MESH_UNAVAILABLE), 0);
     FAKE_ANSWERS(FAKE_DONE, FAKE_ERROR("23505"), FAKE_LOST);
     CHECK_INT(hooked(MESH_ALREADY_EXISTS), 0);
+}
+
+TEST(a_commit_that_is_lost_behind_reads_is_not_in_doubt)
+{
+    struct mesh_tx *tx;
+    struct mesh_rows *rows;
+
+    FAKE_ANSWERS(FAKE_LOST);
+    start();
+    CHECK_INT(mesh_db_query(ctx, db, &read_only, MESH_NO_ARGS, NULL), MESH_UNAVAILABLE);
+    CHECK(mesh_ctx_error_retry_ms(ctx) >= 0);
+    CHECK_INT(end(), 1);
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_FATAL("57P01"), FAKE_LOST); /* instead of the commit */
+    start();
+    CHECK_INT(mesh_db_query(ctx, db, &read_only, MESH_NO_ARGS, NULL), MESH_UNAVAILABLE);
+    CHECK_INT(end(), 1);
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_TIMEOUT, FAKE_TIMEOUT);
+    start();
+    CHECK_INT(mesh_db_query(ctx, db, &read_only, MESH_NO_ARGS, NULL), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(end(), 1);
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_DONE, FAKE_LOST);
+    start();
+    CHECK_INT(mesh__tx_begin_as(ctx, db, "begin read only", &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &read_only, MESH_NO_ARGS, &rows), MESH_OK);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_UNAVAILABLE);
+    CHECK_INT(end(), 1);
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_LOST); /* one that writes is enough */
+    start();
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &read_only, MESH_NO_ARGS, &rows), MESH_OK);
+    CHECK_INT(mesh_tx_exec(ctx, tx, &statement, MESH_NO_ARGS), MESH_OK);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_UNKNOWN);
+    CHECK_INT(end(), 1);
 }
 
 TEST(a_query_that_never_answers_costs_the_connection)
