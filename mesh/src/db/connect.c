@@ -35,10 +35,11 @@ static void start(struct db_conn *conn)
 /* Keeps libpq's words, which end with a newline, for the operator. */
 static enum mesh_status unreachable(struct db_conn *conn, const char *why)
 {
-    size_t size = strcspn(why, "\n");
+    struct db_error error;
 
-    mesh__db_error_set(&conn->error, MESH_UNAVAILABLE, "the database cannot be reached");
-    (void)snprintf(conn->error.detail, sizeof(conn->error.detail), "%.*s", (int)size, why);
+    mesh__db_error_set(&error, MESH_UNAVAILABLE, "the database cannot be reached");
+    (void)snprintf(error.detail, sizeof(error.detail), "%.*s", (int)strcspn(why, "\n"), why);
+    conn->error = error; /* not before: why may come from it */
     mesh__conn_close(conn);
     return MESH_UNAVAILABLE;
 }
@@ -71,7 +72,7 @@ static enum mesh_status check_schema(struct mesh_ctx *ctx, struct db_conn *conn)
         return out_of_time(conn, wait);
     }
     if (wait == PG_LOST || conn->error.status != MESH_OK) {
-        return unreachable(conn, conn->error.detail[0] != '\0' ? conn->error.detail
+        return unreachable(conn, conn->error.status != MESH_OK ? mesh__db_error_why(&conn->error)
                                                                : "the connection was lost");
     }
     schema = mesh_row_text(rows, 0, 0);

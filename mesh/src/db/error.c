@@ -98,6 +98,11 @@ void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
     error->detail[0] = '\0';
 }
 
+const char *mesh__db_error_why(const struct db_error *error)
+{
+    return error->detail[0] != '\0' ? error->detail : error->text;
+}
+
 MESH_STATUS mesh__db_error_fail(struct mesh_ctx *ctx, const struct db_error *error)
 {
     struct mesh__error *kept;

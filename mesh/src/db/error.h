@@ -28,6 +28,8 @@ void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
 /* From this side. The detail is left empty. */
 void mesh__db_error_set(struct db_error *error, enum mesh_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* What an operator should read; lives as long as the error stays as it is. */
+const char *mesh__db_error_why(const struct db_error *error);
 /* Puts it into ctx and returns its status. */
 MESH_STATUS mesh__db_error_fail(struct mesh_ctx *ctx, const struct db_error *error);
 

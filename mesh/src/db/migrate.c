@@ -69,9 +69,7 @@ static enum mesh_status run_script(struct mesh_ctx *ctx, struct db_conn *conn, c
 /* Whoever migrates is an operator and is told everything. */
 static MESH_STATUS tell(struct mesh_ctx *ctx, const struct db_error *error, const char *what)
 {
-    const char *why = error->detail[0] != '\0' ? error->detail : error->text;
-
-    return mesh_fail(ctx, error->status, "%s: %s", what, why);
+    return mesh_fail(ctx, error->status, "%s: %s", what, mesh__db_error_why(error));
 }
 
 /* ---- what was applied ---- */

@@ -65,8 +65,7 @@ static void run(const char *schema, const char *text)
     require(mesh__conn_script(&conn, "script", text) &&
                 mesh__conn_receive(ctx, &conn, mesh__until(ctx), NULL) == PG_READY,
             "no answer");
-    require(conn.error.status == MESH_OK,
-            conn.error.detail[0] != '\0' ? conn.error.detail : conn.error.text);
+    require(conn.error.status == MESH_OK, mesh__db_error_why(&conn.error));
     mesh__conn_done(&conn);
 }
 

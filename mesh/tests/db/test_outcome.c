@@ -356,6 +356,29 @@ TEST(an_answer_out_of_order_costs_the_connection)
     CHECK_INT(end(), 1);
 }
 
+TEST(what_the_server_said_to_the_first_question_is_told)
+{
+    FAKE_ANSWERS(FAKE_DONE, FAKE_FATAL("53300"));
+    start_as((struct mesh_db_options){.named = true, .schema = "s"});
+    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(ctx),
+               "the database cannot be reached: ask_schema: a fake (SQLSTATE 53300)");
+    (void)end();
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_ERROR("42501"), FAKE_SYNCED); /* all of it is in the text */
+    start_as((struct mesh_db_options){.named = true, .schema = "s"});
+    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(ctx),
+               "the database cannot be reached: ask_schema: a fake (SQLSTATE 42501)");
+    (void)end();
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_LOST);
+    start_as((struct mesh_db_options){.named = true, .schema = "s"});
+    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(ctx), "the database cannot be reached: the connection was lost");
+    (void)end();
+}
+
 TEST(each_sqlstate_has_its_status)
 {
     static const struct {
