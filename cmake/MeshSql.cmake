@@ -8,6 +8,7 @@
 #               <prefix>_migrations[];  in the order of their numbers, with a NULL name at the end
 # The text is embedded byte for byte, except that the comment lines a statement begins with and the
 # line with the licence that a migration begins with are left out. Numbers of migrations start at 1 and have no gaps.
+# A migration with begin, commit and the like in it is refused.
 include_guard(GLOBAL)
 
 function(mesh_embed_sql target prefix)
@@ -41,6 +42,7 @@ function(mesh_embed_sql target prefix)
     COMMAND ${CMAKE_COMMAND} "-DPREFIX=${prefix}" "-DSYMBOL=${arg_SYMBOL}" "-DDIR=${dir}"
             "-DSQL=${statements}" "-DMIGRATIONS=${migrations}" -P ${script}
     DEPENDS ${statements} ${migrations} ${script}
+            ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/refuse_transaction_control.cmake
     COMMENT "Embedding SQL as ${prefix}_sql.c"
     VERBATIM)
   # The command belongs to this folder, the target may belong to another.

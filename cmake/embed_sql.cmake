@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run by mesh_embed_sql() at build time: writes ${DIR}/${PREFIX}_sql.[ch] from SQL and MIGRATIONS.
 cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/refuse_transaction_control.cmake)
 
 # file(READ) drops carriage returns and stops at a NUL: refuse both, so that the text is the file's.
 function(read_text variable path)
@@ -70,6 +71,7 @@ if(MIGRATIONS)
     endif()
     math(EXPR expected "${expected} + 1")
     read_text(text ${path})
+    refuse_transaction_control(${path} "${text}")
     # The licence is not a part of what is applied, nor of its checksum.
     string(REGEX REPLACE "^-- SPDX-License-Identifier: [^\n]*\n" "" text "${text}")
     c_literal(literal "${text}")
