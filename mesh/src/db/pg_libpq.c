@@ -27,7 +27,7 @@ struct pg_conn {
     bool script;   /* outside of pipeline mode until the answer was read */
     bool ended;    /* the server said that it ends the connection */
     bool at_start; /* the next answer belongs to another request */
-    bool copying;  /* a statement was a COPY, which no pipeline can do: nothing more will come */
+    bool copying;  /* a statement was a COPY: nothing more will come */
 };
 
 struct pg_result {
@@ -281,38 +281,6 @@ static bool tells_of_loss(const PGresult *pq)
            PQresultErrorField(pq, PG_DIAG_SQLSTATE) == NULL;
 }
 
-static enum pg_wait pg_receive_script(struct pg_conn *conn, struct pg_until until,
-                                      struct pg_result **ret_result)
-{
-    PGresult *last = NULL;
-
-    for (;;) {
-        enum pg_wait wait = wait_for_answer(conn, until);
-        PGresult *next;
-
-        if (wait != PG_READY) {
-            PQclear(last);
-            return wait;
-        }
-        next = PQgetResult(conn->pq);
-        if (next == NULL) {
-            break;
-        }
-        PQclear(last);
-        last = next;
-        if (tells_of_loss(last)) {
-            break;
-        }
-    }
-    conn->script = false;
-    if (last == NULL || tells_of_loss(last) || !enter_pipeline(conn)) {
-        PQclear(last);
-        return PG_LOST;
-    }
-    *ret_result = wrap(last);
-    return PG_READY;
-}
-
 /* What the caller gets for an answer of libpq's. */
 static struct pg_result *take(struct pg_conn *conn, PGresult *pq)
 {
@@ -324,14 +292,89 @@ static struct pg_result *take(struct pg_conn *conn, PGresult *pq)
     return wrap(pq);
 }
 
+/* Drops what a script copies to us, like its rows. */
+static enum pg_wait drop_copy(struct pg_conn *conn, struct pg_until until)
+{
+    char *data;
+    int size;
+
+    while ((size = PQgetCopyData(conn->pq, &data, 1)) >= 0) {
+        if (size > 0) {
+            PQfreemem(data);
+        } else {
+            enum pg_wait wait = wait_for(conn, POLLIN, until);
+
+            if (wait != PG_READY) {
+                return wait;
+            }
+            if (PQconsumeInput(conn->pq) == 0) {
+                return PG_LOST;
+            }
+        }
+    }
+    return PG_READY;
+}
+
+/* *ret_next is NULL after the last result of a script; unless PG_READY it stays as it was. */
+static enum pg_wait next_of_script(struct pg_conn *conn, struct pg_until until, PGresult **ret_next)
+{
+    enum pg_wait wait = wait_for_answer(conn, until);
+    PGresult *next;
+
+    if (wait != PG_READY) {
+        return wait;
+    }
+    next = PQgetResult(conn->pq);
+    if (PQresultStatus(next) == PGRES_COPY_OUT) {
+        wait = drop_copy(conn, until);
+    }
+    if (wait != PG_READY) {
+        PQclear(next);
+        return wait;
+    }
+    *ret_next = next;
+    return PG_READY;
+}
+
+static enum pg_wait pg_receive_script(struct pg_conn *conn, struct pg_until until,
+                                      struct pg_result **ret_result)
+{
+    PGresult *answer = NULL;
+    PGresult *next;
+    enum pg_wait wait;
+
+    while ((wait = next_of_script(conn, until, &next)) == PG_READY && next != NULL) {
+        PQclear(answer);
+        answer = next;
+        if (tells_of_loss(answer)) {
+            break;
+        }
+        if (PQresultStatus(answer) == PGRES_COPY_IN) { /* the server waits for us */
+            *ret_result = take(conn, answer);
+            return PG_READY;
+        }
+    }
+    if (wait != PG_READY) {
+        PQclear(answer);
+        return wait;
+    }
+    conn->script = false;
+    if (answer == NULL || tells_of_loss(answer) || !enter_pipeline(conn)) {
+        PQclear(answer);
+        return PG_LOST;
+    }
+    *ret_result = wrap(answer);
+    return PG_READY;
+}
+
 static enum pg_wait pg_receive(struct pg_conn *conn, struct pg_until until,
                                struct pg_result **ret_result)
 {
-    if (conn->script) {
-        return pg_receive_script(conn, until, ret_result);
-    }
     if (conn->copying) {
         return PG_LOST;
+    }
+    if (conn->script) {
+        return pg_receive_script(conn, until, ret_result);
     }
     for (int n_empty = 0; n_empty < 3;) { /* more in a row: libpq waits for nothing, we do */
         enum pg_wait wait;

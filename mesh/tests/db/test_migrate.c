@@ -140,6 +140,34 @@ TEST(a_migration_that_fails_leaves_nothing_and_is_named)
     CHECK_INT(n, 1);
 }
 
+TEST(a_migration_that_wants_data_from_its_client_fails)
+{
+    static const struct mesh_migration copy[] = {
+        FIRST, {"0002_copy_all", "create table c (id int8); copy c from stdin; select 1"}, END};
+    int n = -1;
+
+    fixture_make_schema(SCHEMA);
+    CHECK_INT(migrate(copy, &n), MESH_INTERNAL);
+    CHECK(strstr(mesh_ctx_error(ctx), "0002_copy_all") != NULL);
+    CHECK(strstr(mesh_ctx_error(ctx), "COPY is not possible here") != NULL);
+    fixture_wait_until(SCHEMA, "select to_regclass('c') is null");
+    CHECK_TEXT(fixture_ask(SCHEMA, "select count(*) from migration"), "2");
+}
+
+TEST(what_a_migration_gives_to_its_client_is_dropped)
+{
+    static const struct mesh_migration copy[] = {
+        FIRST,
+        {"0002_copy_all", "copy (select repeat('x', 100) from generate_series(1, 20000)) to stdout;"
+                          "create table c (id int8)"},
+        END};
+    int n = -1;
+
+    fixture_make_schema(SCHEMA);
+    CHECK_INT(migrate(copy, &n), MESH_OK);
+    CHECK_TEXT(fixture_ask(SCHEMA, "select to_regclass('c') is null"), "false");
+}
+
 /* ---- several at once ---- */
 
 struct migrator {
