@@ -32,24 +32,30 @@ static void say(struct check *check, const char *what, enum mesh_status status, 
     }
 }
 
-static bool has_session_url(const struct mesh__config *config)
-{
-    return strcmp(mesh__config_text(config, VAR_DATABASE_URL),
-                  mesh__config_text(config, VAR_DATABASE_SESSION_URL)) != 0;
-}
-
-static void check_database(struct check *check, enum mesh__var url, const char *what)
+static void check_database(struct check *check)
 {
     const struct mesh_app_spec *spec = check->spec;
     cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(spec->name, 0, mesh__in_ms(CONNECT_MS));
-    struct mesh_db *db = mesh__app_db_new(check->config, &check->names, url, 1, "check");
+    struct mesh_db *db =
+        mesh__app_db_new(check->config, &check->names, VAR_DATABASE_URL, 1, "check");
     enum mesh_status status = mesh__db_check(ctx, db);
 
-    say(check, what, status, mesh_ctx_error(ctx));
-    if (status == MESH_OK && url == VAR_DATABASE_URL) {
+    say(check, "database", status, mesh_ctx_error(ctx));
+    if (status == MESH_OK) {
         status = mesh__migrate_check(ctx, db, spec->migrations, spec->compatible_from);
         say(check, "migrations", status, mesh_ctx_error(ctx));
     }
+    mesh__db_free(db);
+}
+
+static void check_session_database(struct check *check)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(check->spec->name, 0, mesh__in_ms(CONNECT_MS));
+    struct mesh_db *db =
+        mesh__app_db_new(check->config, &check->names, VAR_DATABASE_SESSION_URL, 1, "check");
+    enum mesh_status status = mesh__db_check_session(ctx, db);
+
+    say(check, "session database", status, mesh_ctx_error(ctx));
     mesh__db_free(db);
 }
 
@@ -100,10 +106,8 @@ int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__con
     mesh__app_names(spec, &check.names);
     say(&check, "configuration", MESH_OK, "");
     if ((needs & NEED_DATABASE) != 0) {
-        check_database(&check, VAR_DATABASE_URL, "database");
-        if (has_session_url(config)) {
-            check_database(&check, VAR_DATABASE_SESSION_URL, "session database");
-        }
+        check_database(&check);
+        check_session_database(&check);
     }
     if ((needs & NEED_BROKER) != 0) {
         check_broker(&check);
@@ -117,7 +121,7 @@ int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__con
 static enum mesh_status migrate(const struct mesh_app_spec *spec, struct mesh_ctx *ctx,
                                 struct mesh_db *db, int *ret_applied)
 {
-    MESH_TRY(mesh__db_check(mesh_ctx_timeout(ctx, CONNECT_MS), db));
+    MESH_TRY(mesh__db_check_session(mesh_ctx_timeout(ctx, CONNECT_MS), db));
     return mesh__migrate(ctx, db, spec->migrations, spec->compatible_from, ret_applied);
 }
 

@@ -91,12 +91,29 @@ struct wait {
     char said[512];
 };
 
+/* Where events and migrations connect to. */
+static MESH_STATUS try_session_database(struct mesh_ctx *ctx, const struct mesh_app *app)
+{
+    struct mesh_db *db =
+        mesh__app_db_new(app->config, &app->names, VAR_DATABASE_SESSION_URL, 1, "check");
+    enum mesh_status status = mesh__db_check_session(ctx, db);
+
+    mesh__db_free(db);
+    if (status == MESH_OK) {
+        return MESH_OK;
+    }
+    return mesh_fail(ctx, status, "DATABASE_SESSION_URL: %s", mesh_ctx_error(ctx));
+}
+
 /* Once; a failure that may pass is logged if it is another one than before. */
 static enum mesh_status try_database(struct mesh_app *app, struct wait *wait)
 {
     cleanup_ctx struct mesh_ctx *ctx = new_ctx(app, CONNECT_MS);
     enum mesh_status status = mesh__db_check(ctx, app->db);
 
+    if (status == MESH_OK) {
+        status = try_session_database(ctx, app);
+    }
     if (status == MESH_OK) {
         status =
             mesh__migrate_check(ctx, app->db, app->spec->migrations, app->spec->compatible_from);

@@ -333,3 +333,48 @@ enum pg_wait mesh__conn_receive(struct mesh_ctx *ctx, struct db_conn *conn, stru
     }
     return PG_READY;
 }
+
+/* ---- beside the pool ---- */
+
+static void stop(struct db_conn *conn, enum pg_wait wait)
+{
+    if (wait == PG_LOST) {
+        mesh__conn_lost(conn);
+        return;
+    }
+    mesh__pg->cancel(conn->pg); /* the server would go on without us */
+    (void)mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
+    mesh__db_error_set(&conn->error, wait == PG_CANCELLED ? MESH_CANCELLED : MESH_DEADLINE_EXCEEDED,
+                       "it was not finished in time");
+}
+
+static enum mesh_status answered(struct mesh_ctx *ctx, struct db_conn *conn, struct mesh_rows *rows)
+{
+    enum pg_wait wait = mesh__conn_receive(ctx, conn, mesh__until(ctx), rows);
+
+    if (wait != PG_READY) {
+        stop(conn, wait);
+    }
+    return conn->error.status;
+}
+
+enum mesh_status mesh__conn_run(struct mesh_ctx *ctx, struct db_conn *conn,
+                                const struct mesh_sql *sql, struct mesh_args args,
+                                struct mesh_rows *rows)
+{
+    mesh__conn_begin(conn);
+    if (!mesh__conn_send(conn, OP_EXECUTE, sql, args, rows != NULL) || !mesh__conn_sync(conn)) {
+        return conn->error.status;
+    }
+    return answered(ctx, conn, rows);
+}
+
+enum mesh_status mesh__conn_run_script(struct mesh_ctx *ctx, struct db_conn *conn, const char *name,
+                                       const char *text)
+{
+    mesh__conn_begin(conn);
+    if (!mesh__conn_script(conn, name, text)) {
+        return conn->error.status;
+    }
+    return answered(ctx, conn, NULL);
+}

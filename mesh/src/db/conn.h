@@ -103,6 +103,15 @@ void mesh__conn_forget(struct db_conn *conn);
  */
 enum pg_wait mesh__conn_receive(struct mesh_ctx *ctx, struct db_conn *conn, struct pg_until until,
                                 struct mesh_rows *rows);
+/*
+ * A statement, or a script, as a transaction of its own on a connection beside the pool. What went
+ * wrong is in conn->error; then the connection is of no use any more.
+ */
+enum mesh_status mesh__conn_run(struct mesh_ctx *ctx, struct db_conn *conn,
+                                const struct mesh_sql *sql, struct mesh_args args,
+                                struct mesh_rows *rows);
+enum mesh_status mesh__conn_run_script(struct mesh_ctx *ctx, struct db_conn *conn, const char *name,
+                                       const char *text);
 /* conn->error becomes "connection lost", unless the server gave a reason. */
 void mesh__conn_lost(struct db_conn *conn);
 

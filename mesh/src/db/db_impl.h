@@ -40,6 +40,11 @@ MESH_STATUS mesh__tx_flush(struct mesh_ctx *ctx, struct mesh_tx *tx);
 uint64_t mesh__tx_connection(struct mesh_tx *tx);
 /* Connects once: MESH_OK if the server answers and the schema is right. */
 MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db);
+/*
+ * The same for what needs sessions: MESH_FAILED_PRECONDITION, with a sentence, behind a pooler that
+ * gives one connection a session for no longer than a transaction.
+ */
+MESH_STATUS mesh__db_check_session(struct mesh_ctx *ctx, struct mesh_db *db);
 
 /*
  * Applies the runtime's own migrations and then the service's, each in its own transaction, under

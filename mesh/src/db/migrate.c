@@ -22,50 +22,6 @@ struct owner {
     int64_t compatible_from; /* the oldest migration that this binary can run on; 0: the newest */
 };
 
-/* ---- statements on the connection of a migration ---- */
-
-static void stop(struct db_conn *conn, enum pg_wait wait)
-{
-    if (wait == PG_LOST) {
-        mesh__conn_lost(conn);
-        return;
-    }
-    mesh__pg->cancel(conn->pg); /* the server would go on without us */
-    (void)mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
-    mesh__db_error_set(&conn->error, wait == PG_CANCELLED ? MESH_CANCELLED : MESH_DEADLINE_EXCEEDED,
-                       "it was not finished in time");
-}
-
-static enum mesh_status answered(struct mesh_ctx *ctx, struct db_conn *conn, struct mesh_rows *rows)
-{
-    enum pg_wait wait = mesh__conn_receive(ctx, conn, mesh__until(ctx), rows);
-
-    if (wait != PG_READY) {
-        stop(conn, wait);
-    }
-    return conn->error.status;
-}
-
-static enum mesh_status run(struct mesh_ctx *ctx, struct db_conn *conn, const struct mesh_sql *sql,
-                            struct mesh_args args, struct mesh_rows *rows)
-{
-    mesh__conn_begin(conn);
-    if (!mesh__conn_send(conn, OP_EXECUTE, sql, args, rows != NULL) || !mesh__conn_sync(conn)) {
-        return conn->error.status;
-    }
-    return answered(ctx, conn, rows);
-}
-
-static enum mesh_status run_script(struct mesh_ctx *ctx, struct db_conn *conn, const char *name,
-                                   const char *text)
-{
-    mesh__conn_begin(conn);
-    if (!mesh__conn_script(conn, name, text)) {
-        return conn->error.status;
-    }
-    return answered(ctx, conn, NULL);
-}
-
 /* Whoever migrates is an operator and is told everything. */
 static MESH_STATUS tell(struct mesh_ctx *ctx, const struct db_error *error, const char *what)
 {
@@ -102,7 +58,7 @@ static MESH_STATUS apply(struct mesh_ctx *ctx, struct db_conn *conn, const struc
                     "values ('%s', %lld, '%s', '%s', %lld)",
                     known->text, owner->name, (long long)known->number, known->name,
                     known->checksum, (long long)known->compatible_from);
-    enum mesh_status status = run_script(ctx, conn, known->name, script);
+    enum mesh_status status = mesh__conn_run_script(ctx, conn, known->name, script);
 
     if (status != MESH_OK) {
         return tell(ctx, &conn->error,
@@ -122,8 +78,8 @@ static MESH_STATUS apply_owner(struct mesh_ctx *ctx, struct db_conn *conn,
     struct migration_plan plan;
 
     mesh__migrations_read(ctx, owner->migrations, &plan.known, &plan.n_known);
-    if (run(ctx, conn, &mesh__sql_list_migrations, MESH_ARGS(mesh_text(owner->name)), rows) !=
-        MESH_OK) {
+    if (mesh__conn_run(ctx, conn, &mesh__sql_list_migrations, MESH_ARGS(mesh_text(owner->name)),
+                       rows) != MESH_OK) {
         return tell(ctx, &conn->error, "the applied migrations cannot be read");
     }
     read_applied(ctx, rows, &plan);
@@ -137,10 +93,10 @@ static MESH_STATUS apply_owner(struct mesh_ctx *ctx, struct db_conn *conn,
 
 static MESH_STATUS lock(struct mesh_ctx *ctx, struct db_conn *conn)
 {
-    if (run_script(ctx, conn, "set_timeouts", SESSION_SETTINGS) != MESH_OK) {
+    if (mesh__conn_run_script(ctx, conn, "set_timeouts", SESSION_SETTINGS) != MESH_OK) {
         return tell(ctx, &conn->error, "the session cannot be set up");
     }
-    if (run(ctx, conn, &mesh__sql_lock_migrations, MESH_NO_ARGS, NULL) == MESH_OK) {
+    if (mesh__conn_run(ctx, conn, &mesh__sql_lock_migrations, MESH_NO_ARGS, NULL) == MESH_OK) {
         return MESH_OK;
     }
     if (conn->error.status == MESH_ABORTED) {
@@ -157,7 +113,7 @@ static MESH_STATUS migrate(struct mesh_ctx *ctx, struct db_conn *conn, const str
         return tell(ctx, &conn->error, "no migration was applied");
     }
     MESH_TRY(lock(ctx, conn)); /* ends with the connection */
-    if (run(ctx, conn, &mesh__sql_create_migrations, MESH_NO_ARGS, NULL) != MESH_OK) {
+    if (mesh__conn_run(ctx, conn, &mesh__sql_create_migrations, MESH_NO_ARGS, NULL) != MESH_OK) {
         return tell(ctx, &conn->error, "the table of migrations cannot be made");
     }
     for (const struct owner *owner = owners; owner->name != NULL; owner++) {

@@ -417,19 +417,3 @@ void mesh__pool_give(struct db_conn *conn)
     }
     take_back(conn->db, conn, true);
 }
-
-/* Its text is for an operator: unlike a call's it says where and why. */
-MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db)
-{
-    struct db_conn conn;
-    enum mesh_status status;
-
-    mesh__pool_extra(db, &conn);
-    status = mesh__conn_connect(ctx, &conn);
-    if (status != MESH_OK) {
-        status = mesh_fail(ctx, status, "%s%s%s", conn.error.text,
-                           conn.error.detail[0] != '\0' ? ": " : "", conn.error.detail);
-    }
-    mesh__conn_done(&conn);
-    return status;
-}

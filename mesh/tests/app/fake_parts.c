@@ -54,6 +54,13 @@ MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db)
     return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "no database");
 }
 
+MESH_STATUS mesh__db_check_session(struct mesh_ctx *ctx, struct mesh_db *db)
+{
+    enum mesh_status status = atomic_load(&fake->session);
+
+    return status == MESH_OK ? mesh__db_check(ctx, db) : mesh_fail(ctx, status, "a pooler");
+}
+
 MESH_STATUS mesh_db_query(struct mesh_ctx *ctx, struct mesh_db *db, const struct mesh_sql *sql,
                           struct mesh_args args, struct mesh_rows **ret_rows)
 {

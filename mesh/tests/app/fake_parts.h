@@ -12,6 +12,7 @@
 /* In memory that the child shares with the test. */
 struct fake {
     _Atomic(enum mesh_status) db;      /* what the database answers */
+    _Atomic(enum mesh_status) session; /* what one for sessions answers; MESH_OK: the same */
     _Atomic(enum mesh_status) pool;    /* what the pool answers; MESH_OK: as the database */
     _Atomic(enum mesh_status) migrate; /* what a look at the migrations answers */
     _Atomic(enum mesh_status) broker;

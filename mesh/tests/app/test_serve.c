@@ -187,6 +187,8 @@ TEST(everything_is_made_in_order_and_taken_down_in_the_other)
     assert_non_null(sweep_line);
     memmove(sweep_line, sweep_line + 12, strlen(sweep_line + 12) + 1);
     CHECK_TEXT(lines, "db_new postgresql://calls test_shop test-shop 8 named calls\n"
+                      "db_new postgresql://session test_shop test-shop 1 named check\n"
+                      "db_free\n"
                       "client_new payment 127.0.0.1:1 500\n"
                       "client_new stock localhost:2 2000\n"
                       "start 7 buy 1 1\n"
@@ -303,6 +305,34 @@ TEST(a_missing_migration_stops_the_start)
     CHECK(strstr(child.text, "cannot start: migration 0001_a is missing") != NULL);
     CHECK(strstr(said(), "start ") == NULL);
     CHECK(strstr(said(), "db_free\n") != NULL);
+}
+
+TEST(a_pooler_where_sessions_are_needed_stops_the_start)
+{
+    reset();
+    fake->session = MESH_FAILED_PRECONDITION;
+    start_with("serve", NULL);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text, "cannot start: DATABASE_SESSION_URL: a pooler") != NULL);
+    CHECK(strstr(said(), "start ") == NULL);
+    start_with("migrate", NULL);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text, "test-shop: a pooler\n") != NULL);
+    start_with("check", NULL);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(said(), "ok      database\n") != NULL);
+    CHECK(strstr(said(), "failed  session database: a pooler\n") != NULL);
+}
+
+TEST(a_database_for_sessions_that_is_away_is_waited_for)
+{
+    reset();
+    fake->session = MESH_UNAVAILABLE;
+    start_with("serve", NULL);
+    CHECK(child_wait_text(&child, "waiting for the database: DATABASE_SESSION_URL: a pooler"));
+    fake->session = MESH_OK;
+    CHECK(child_wait_text(&child, "\"serving\""));
+    CHECK_INT(finish(SIGTERM), 0);
 }
 
 TEST(a_failed_start_function_stops_the_start)
@@ -481,7 +511,7 @@ TEST(check_goes_on_after_a_failure_and_ends_with_code_1)
     CHECK_INT(child_wait(&child), 1);
     CHECK(strstr(said(), "failed  database: no database\n") != NULL);
     CHECK(strstr(said(), "migrations") == NULL);
-    CHECK(strstr(said(), "session database") == NULL);
+    CHECK(strstr(said(), "failed  session database: no database\n") != NULL);
     CHECK(strstr(said(), "failed  broker: no broker\n") != NULL);
     CHECK(strstr(said(), "failed  peer payment: no.such.host.invalid: ") != NULL);
     CHECK(strstr(said(),
