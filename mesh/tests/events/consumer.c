@@ -64,32 +64,23 @@ static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *
     return MESH_OK;
 }
 
-void consumer_init(struct consumer *consumer, const char *system, struct service *publisher)
+struct pair *pair_new(const char *system)
 {
-    memset(consumer, 0, sizeof(*consumer));
+    static struct pair pair; /* there is one in each test */
+    struct consumer *consumer = &pair.consumer;
+
+    pair = (struct pair){.publisher = service_new(system, "counter")};
     pthread_mutex_init(&consumer->lock, NULL);
-    service_init(&consumer->service, system, "consumer");
-    consumer->entry = (struct mesh_inbox_entry){&publisher->counted, on_counted};
+    consumer->service = service_new(system, "consumer");
+    consumer->entry = (struct mesh_inbox_entry){&pair.publisher->counted, on_counted};
     consumer->inbox = (struct mesh_inbox_type){&consumer->entry, 1};
-}
-
-void pair_init(struct pair *pair, const char *system)
-{
-    service_init(&pair->publisher, system, "counter");
-    consumer_init(&pair->consumer, system, &pair->publisher);
-    pair->relay = start_events(&pair->publisher, true, NULL, NULL);
-}
-
-void pair_done(struct pair *pair)
-{
-    stop_events(pair->relay);
-    service_done(&pair->publisher);
-    service_done(&pair->consumer.service);
+    pair.relay = start_events(pair.publisher, true, NULL, NULL);
+    return &pair;
 }
 
 struct mesh_events *consume(struct consumer *consumer)
 {
-    return start_events(&consumer->service, false, &consumer->inbox, consumer);
+    return start_events(consumer->service, false, &consumer->inbox, consumer);
 }
 
 void publish_keys(struct service *publisher, int n)
@@ -104,7 +95,7 @@ void publish_keys(struct service *publisher, int n)
 
 void check_effects(struct consumer *consumer, int64_t n)
 {
-    wait_for_int(&consumer->service, EFFECTS, n);
-    CHECK_INT(query_int(&consumer->service, WRONG), 0);
-    CHECK_INT(query_int(&consumer->service, "select count(*) from inbox"), n);
+    wait_for_int(consumer->service, EFFECTS, n);
+    CHECK_INT(query_int(consumer->service, WRONG), 0);
+    CHECK_INT(query_int(consumer->service, "select count(*) from inbox"), n);
 }

@@ -15,7 +15,7 @@
     " from effect) as e where version <> nth"
 
 struct consumer {
-    struct service service;
+    struct service *service;
     struct mesh_inbox_entry entry;
     struct mesh_inbox_type inbox;
     struct service *publisher; /* NULL, or emits again as this one */
@@ -31,17 +31,14 @@ struct consumer {
     int64_t event_time_us;
 };
 
-void consumer_init(struct consumer *consumer, const char *system, struct service *publisher);
-
-/* A publisher that runs and a consumer that does not yet. */
+/* A publisher that runs and a consumer that does not yet; lives until the end of the test. */
 struct pair {
-    struct service publisher;
+    struct service *publisher;
     struct consumer consumer;
     struct mesh_events *relay;
 };
 
-void pair_init(struct pair *pair, const char *system);
-void pair_done(struct pair *pair);
+struct pair *pair_new(const char *system);
 
 struct mesh_events *consume(struct consumer *consumer);
 /* n events of each of the keys k-0 to k-9. */

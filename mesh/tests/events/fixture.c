@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include "core/fatal.h"
 #include "events/envelope.h"
 
 #include <inttypes.h>
@@ -64,6 +65,68 @@ static void pause_ms(int64_t ms)
     nanosleep(&time, NULL);
 }
 
+/* ---- what a test leaves ---- */
+
+#define LEFT_MAX 8
+
+static struct {
+    void (*calls[LEFT_MAX])(void);
+    size_t n_calls;
+    struct mesh_events *events[LEFT_MAX];
+    size_t n_events;
+    struct service *services[LEFT_MAX];
+    size_t n_services;
+    const struct broker *broker; /* NULL: the table in force is that of all tests */
+    bool broker_is_stopped;
+    bool broker_is_dead;
+} left;
+
+void at_end(void (*call)(void))
+{
+    CHECK(left.n_calls < LEFT_MAX);
+    left.calls[left.n_calls++] = call;
+}
+
+void use_broker(const struct broker *table)
+{
+    CHECK(left.broker == NULL);
+    left.broker = mesh__broker;
+    mesh__broker = table;
+}
+
+static void service_free(struct service *service)
+{
+    mesh__db_free(service->db);
+    mesh__db_free(service->silent);
+    mesh__ctx_free(service->ctx);
+    free(service);
+}
+
+int tidy_up(void **state)
+{
+    (void)state;
+    if (left.broker_is_stopped) {
+        stop_broker(SIGCONT);
+    }
+    if (left.broker_is_dead) {
+        start_broker();
+    }
+    while (left.n_calls > 0) {
+        left.calls[--left.n_calls]();
+    }
+    while (left.n_events > 0) {
+        stop_events(left.events[left.n_events - 1]);
+    }
+    while (left.n_services > 0) {
+        service_free(left.services[--left.n_services]);
+    }
+    if (left.broker != NULL) {
+        mesh__broker = left.broker;
+        left.broker = NULL;
+    }
+    return 0;
+}
+
 /* ---- services ---- */
 
 void superuser_run(const char *sql)
@@ -105,11 +168,14 @@ static struct mesh_db *make_pool(const struct service *service)
                                                   .metric_label = "test"});
 }
 
-void service_init(struct service *service, const char *system, const char *name)
+struct service *service_new(const char *system, const char *name)
 {
+    struct service *service = mesh__calloc(1, sizeof(*service));
     const char *url = env("TEST_DATABASE_URL");
     int applied = 0;
 
+    CHECK(left.n_services < LEFT_MAX);
+    left.services[left.n_services++] = service;
     (void)snprintf(service->system, sizeof(service->system), "%s", system);
     (void)snprintf(service->schema, sizeof(service->schema), "%s_%s", system, name);
     make_schema(service->schema);
@@ -138,13 +204,7 @@ void service_init(struct service *service, const char *system, const char *name)
                                  .descriptor = &test__counter__v1__ignored__descriptor,
                                  .key_offset = offsetof(Test__Counter__V1__Ignored, key),
                                  .version_offset = -1};
-}
-
-void service_done(struct service *service)
-{
-    mesh__db_free(service->db);
-    mesh__db_free(service->silent);
-    mesh__ctx_free(service->ctx);
+    return service;
 }
 
 struct mesh_ctx *service_ctx(struct service *service)
@@ -210,12 +270,20 @@ struct mesh_events *start_events(struct service *service, bool publishes,
                                                 .stream_max_age_s = 3600};
     struct mesh_events *events = mesh__events_new(&options);
 
+    CHECK(left.n_events < LEFT_MAX);
+    left.events[left.n_events++] = events;
     mesh__events_start(events);
     return events;
 }
 
 void stop_events(struct mesh_events *events)
 {
+    size_t i = 0;
+
+    while (left.events[i] != events) {
+        i++;
+    }
+    left.events[i] = left.events[--left.n_events];
     mesh__events_stop(events);
     mesh__events_free(events);
 }
@@ -540,6 +608,7 @@ static pid_t broker_pid(void)
 
 void stop_broker(int signal_number)
 {
+    left.broker_is_stopped = signal_number == SIGSTOP;
     CHECK_INT(kill(broker_pid(), signal_number), 0);
 }
 
@@ -549,6 +618,7 @@ void kill_broker(void)
     struct broker_connection *connection = dump_connect(&dump);
     struct broker_stream stream;
 
+    left.broker_is_dead = true;
     CHECK_INT(kill(broker_pid(), SIGKILL), 0);
     while (nats->stream_state(dump.ctx, connection, "none", &stream) != MESH_UNAVAILABLE) {
         pause_ms(1);
@@ -570,6 +640,7 @@ static void run(const char *command)
 
 void start_broker(void)
 {
+    left.broker_is_dead = false;
     run(env("TEST_NATS_START"));
 }
 

@@ -25,9 +25,9 @@ struct service {
     struct mesh_event_type ignored;
 };
 
-/* name is unique in the test program; the service "counter" of the system of that name. */
-void service_init(struct service *service, const char *system, const char *name);
-void service_done(struct service *service);
+/* name is unique in the test program; the service "counter" of the system of that name. Lives until
+ * the end of the test. */
+struct service *service_new(const char *system, const char *name);
 /* ctx without deadline, with empty memory. */
 struct mesh_ctx *service_ctx(struct service *service);
 
@@ -40,10 +40,29 @@ MESH_STATUS count_up(struct mesh_ctx *ctx, struct service *service, struct mesh_
 /* The same in a transaction of its own, n times. */
 void count_and_commit(struct service *service, const char *key, int n);
 
-/* Publishes; consumes with the handlers below if inbox is not NULL. */
+/* Publishes; consumes with these handlers if inbox is not NULL. Stopped at the end of the test. */
 struct mesh_events *start_events(struct service *service, bool publishes,
                                  const struct mesh_inbox_type *inbox, void *state);
 void stop_events(struct mesh_events *events);
+
+/* ---- the end of a test ---- */
+
+/* Called at the end of the test, before anything else is taken down. At most 8 of them. */
+void at_end(void (*call)(void));
+/* Puts this table in force until the end of the test; before the events are started. */
+void use_broker(const struct broker *table);
+/* Takes down what the test has left, also when it failed: its threads, its memory, its servers. */
+int tidy_up(void **state);
+
+/* In place of TEST_MAIN. */
+#define TEST_EVENTS_MAIN(set_up)                                                                   \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        for (size_t i = 0; i < test_n_cases; i++) {                                                \
+            test_cases[i].teardown_func = tidy_up;                                                 \
+        }                                                                                          \
+        return _cmocka_run_group_tests(__FILE__, test_cases, test_n_cases, set_up, NULL);          \
+    }
 
 /* ---- what is in the stream ---- */
 

@@ -15,260 +15,235 @@
 
 TEST(each_event_is_handled_once_and_in_order_of_its_key)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read1");
     struct mesh_events *events;
 
-    pair_init(&pair, "read1");
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 30);
-    check_effects(&pair.consumer, 300);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 30);
+    check_effects(&pair->consumer, 300);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_handler_sees_where_its_event_came_from)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read2");
     struct mesh_events *events;
     struct mesh_tx *tx = NULL;
     struct mesh_ctx *ctx;
     char trace_id[64];
     int64_t before_us = mesh_now_us();
 
-    pair_init(&pair, "read2");
-    ctx = service_ctx(&pair.publisher);
+    ctx = service_ctx(pair->publisher);
     (void)snprintf(trace_id, sizeof(trace_id), "%s", mesh_ctx_trace_id(ctx));
     CHECK_TEXT(mesh_ctx_event_id(ctx), "");
     CHECK(mesh_ctx_event_time_us(ctx) == 0);
-    CHECK(mesh_tx_begin(ctx, pair.publisher.db, &tx) == MESH_OK);
-    CHECK(count_up(ctx, &pair.publisher, tx, "key-7", "") == MESH_OK);
+    CHECK(mesh_tx_begin(ctx, pair->publisher->db, &tx) == MESH_OK);
+    CHECK(count_up(ctx, pair->publisher, tx, "key-7", "") == MESH_OK);
     CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 1);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 1);
     stop_events(events);
-    CHECK_TEXT(pair.consumer.correlation_id, "key-7");
-    CHECK_TEXT(pair.consumer.trace_id, trace_id);
-    CHECK(pair.consumer.event_time_us >= before_us && pair.consumer.event_time_us <= mesh_now_us());
-    CHECK_INT(query_int(&pair.consumer.service, "select count(*) from inbox i join effect e"
+    CHECK_TEXT(pair->consumer.correlation_id, "key-7");
+    CHECK_TEXT(pair->consumer.trace_id, trace_id);
+    CHECK(pair->consumer.event_time_us >= before_us &&
+          pair->consumer.event_time_us <= mesh_now_us());
+    CHECK_INT(query_int(pair->consumer.service, "select count(*) from inbox i join effect e"
                                                 " using (event_id) where i.source = 'counter'"),
               1);
-    pair_done(&pair);
 }
 
 TEST(a_consumer_that_starts_late_gets_everything)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read3");
     struct mesh_events *events;
 
-    pair_init(&pair, "read3");
-    publish_keys(&pair.publisher, 100);
+    publish_keys(pair->publisher, 100);
     wait_for_stream("read3", 1000);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 1000);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 1000);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(restarts_repeat_and_lose_nothing)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read4");
     struct mesh_events *events;
 
     uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
     uint64_t gaps = counter_of("mesh_consumer_gaps_total");
 
-    pair_init(&pair, "read4");
     for (int i = 0; i < 6; i++) {
-        events = consume(&pair.consumer);
-        publish_keys(&pair.publisher, 10);
-        wait_for_int(&pair.consumer.service, "select (count(*) > 0)::int from effect", 1);
+        events = consume(&pair->consumer);
+        publish_keys(pair->publisher, 10);
+        wait_for_int(pair->consumer.service, "select (count(*) > 0)::int from effect", 1);
         stop_events(events);
     }
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 600);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 600);
     stop_events(events);
     CHECK_INT(counter_of("mesh_consumer_rewinds_total"), rewinds);
     CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps);
-    pair_done(&pair);
 }
 
 TEST(a_batch_that_is_rolled_back_after_its_handlers_ran_is_repeated)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read5");
     struct mesh_events *events;
 
-    pair_init(&pair, "read5");
-    atomic_store(&pair.consumer.abort_at, 57);
-    publish_keys(&pair.publisher, 20);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 200);
-    CHECK(atomic_load(&pair.consumer.calls) > 200); /* it did fail */
+    atomic_store(&pair->consumer.abort_at, 57);
+    publish_keys(pair->publisher, 20);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 200);
+    CHECK(atomic_load(&pair->consumer.calls) > 200); /* it did fail */
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_connection_cut_between_handler_and_commit_repeats_the_batch)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read6");
     struct mesh_events *events;
 
-    pair_init(&pair, "read6");
-    atomic_store(&pair.consumer.kill_at, 31);
-    publish_keys(&pair.publisher, 20);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 200);
-    CHECK(atomic_load(&pair.consumer.calls) > 200);
+    atomic_store(&pair->consumer.kill_at, 31);
+    publish_keys(pair->publisher, 20);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 200);
+    CHECK(atomic_load(&pair->consumer.calls) > 200);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(two_consumers_at_once_have_the_effects_of_one)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read7");
     struct mesh_events *first, *second;
     uint64_t failures = counter_of("mesh_consumer_failures_total");
 
-    pair_init(&pair, "read7");
-    first = consume(&pair.consumer);
-    second = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 100);
-    check_effects(&pair.consumer, 1000);
+    first = consume(&pair->consumer);
+    second = consume(&pair->consumer);
+    publish_keys(pair->publisher, 100);
+    check_effects(&pair->consumer, 1000);
     stop_events(first);
-    publish_keys(&pair.publisher, 10);
-    check_effects(&pair.consumer, 1100);
+    publish_keys(pair->publisher, 10);
+    check_effects(&pair->consumer, 1100);
     CHECK_INT(counter_of("mesh_consumer_failures_total"), failures); /* it is no failure */
     stop_events(second);
-    pair_done(&pair);
 }
 
 TEST(a_stream_that_was_made_anew_is_read_again_without_double_effects)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read8");
     struct mesh_events *events;
     uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
 
-    pair_init(&pair, "read8");
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 20);
-    check_effects(&pair.consumer, 200);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 20);
+    check_effects(&pair->consumer, 200);
     delete_stream("read8");
-    publish_keys(&pair.publisher, 5); /* fewer than were read: their sequences were seen before */
-    check_effects(&pair.consumer, 250);
+    publish_keys(pair->publisher, 5); /* fewer than were read: their sequences were seen before */
+    check_effects(&pair->consumer, 250);
     CHECK(counter_of("mesh_consumer_rewinds_total") > rewinds);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_stream_made_anew_while_the_consumer_was_away_is_noticed_at_its_start)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read9");
     struct mesh_events *events;
 
-    pair_init(&pair, "read9");
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 5);
-    check_effects(&pair.consumer, 50);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 50);
     stop_events(events);
     delete_stream("read9");
-    publish_keys(&pair.publisher, 20); /* more than were read */
+    publish_keys(pair->publisher, 20); /* more than were read */
     wait_for_stream("read9", 200);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 250);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 250);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(messages_dropped_from_the_stream_are_reported_and_passed_over)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read10");
     struct mesh_events *events;
     uint64_t gaps = counter_of("mesh_consumer_gaps_total");
 
-    pair_init(&pair, "read10");
-    events = consume(&pair.consumer);
-    count_and_commit(&pair.publisher, "k", 5);
-    check_effects(&pair.consumer, 5);
+    events = consume(&pair->consumer);
+    count_and_commit(pair->publisher, "k", 5);
+    check_effects(&pair->consumer, 5);
     stop_events(events);
-    count_and_commit(&pair.publisher, "k", 5);
+    count_and_commit(pair->publisher, "k", 5);
     wait_for_stream("read10", 10);
     purge_stream("read10");
-    count_and_commit(&pair.publisher, "k", 5);
+    count_and_commit(pair->publisher, "k", 5);
     wait_for_stream("read10", 5);
-    events = consume(&pair.consumer);
-    wait_for_int(&pair.consumer.service, EFFECTS, 10);
-    CHECK_INT(query_int(&pair.consumer.service, "select max(version) from effect"), 15);
+    events = consume(&pair->consumer);
+    wait_for_int(pair->consumer.service, EFFECTS, 10);
+    CHECK_INT(query_int(pair->consumer.service, "select max(version) from effect"), 15);
     CHECK(counter_of("mesh_consumer_gaps_total") > gaps);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_broker_that_is_killed_under_load_costs_nothing)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read11");
     struct mesh_events *events;
 
-    pair_init(&pair, "read11");
-    events = consume(&pair.consumer);
+    events = consume(&pair->consumer);
     for (int i = 0; i < 3; i++) {
-        publish_keys(&pair.publisher, 10);
+        publish_keys(pair->publisher, 10);
         kill_broker();
-        publish_keys(&pair.publisher, 10);
+        publish_keys(pair->publisher, 10);
         start_broker();
     }
-    check_effects(&pair.consumer, 600);
+    check_effects(&pair->consumer, 600);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(events_that_nobody_asked_for_are_skipped_and_counted)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read12");
     struct mesh_events *events;
     uint64_t skipped = counter_of("mesh_consumer_skipped_total");
 
-    pair_init(&pair, "read12");
     for (int i = 0; i < 3; i++) {
-        struct mesh_ctx *ctx = service_ctx(&pair.publisher);
+        struct mesh_ctx *ctx = service_ctx(pair->publisher);
         Test__Counter__V1__Ignored event = TEST__COUNTER__V1__IGNORED__INIT;
         struct mesh_tx *tx = NULL;
 
         event.key = mesh_strdup(ctx, "k");
-        CHECK(mesh_tx_begin(ctx, pair.publisher.db, &tx) == MESH_OK);
-        CHECK(mesh_emit(ctx, tx, &pair.publisher.ignored, &event.base) == MESH_OK);
+        CHECK(mesh_tx_begin(ctx, pair->publisher->db, &tx) == MESH_OK);
+        CHECK(mesh_emit(ctx, tx, &pair->publisher->ignored, &event.base) == MESH_OK);
         CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
     }
-    events = consume(&pair.consumer);
+    events = consume(&pair->consumer);
     /* Alone, they move the cursor a little later. */
-    wait_for_int(&pair.consumer.service, "select max(sequence) from cursor", 3);
+    wait_for_int(pair->consumer.service, "select max(sequence) from cursor", 3);
     CHECK_INT(counter_of("mesh_consumer_skipped_total") - skipped, 3);
-    count_and_commit(&pair.publisher, "k", 1);
-    check_effects(&pair.consumer, 1);
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 1);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(junk_in_the_stream_is_passed_over)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read13");
     struct mesh_events *events;
     char subject[64];
 
-    pair_init(&pair, "read13");
-    count_and_commit(&pair.publisher, "k", 1);
+    count_and_commit(pair->publisher, "k", 1);
     wait_for_stream("read13", 1);
     (void)snprintf(subject, sizeof(subject), "read13.%d.counter.Counted", mesh__partition("k"));
     publish_raw(subject, "junk", "\xff\xff\xff", 3);
     publish_raw(subject, "", "", 0);
-    count_and_commit(&pair.publisher, "k", 1);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 2);
+    count_and_commit(pair->publisher, "k", 1);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 2);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(an_event_published_twice_under_other_ids_of_the_broker_is_handled_once)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read14");
     struct mesh_events *events;
     struct mesh_ctx *ctx;
     struct mesh__envelope envelope = {.id = "0190A3B4-0000-7000-8000-00000000ABCD",
@@ -282,36 +257,34 @@ TEST(an_event_published_twice_under_other_ids_of_the_broker_is_handled_once)
     char subject[64];
     size_t size;
 
-    pair_init(&pair, "read14");
-    ctx = service_ctx(&pair.publisher);
+    ctx = service_ctx(pair->publisher);
     (void)snprintf(subject, sizeof(subject), "read14.%d.counter.Counted", mesh__partition("k"));
     CHECK(mesh__envelope_encode(ctx, &envelope, &bytes, &size) == MESH_OK);
     wait_for_stream("read14", 0);
-    events = consume(&pair.consumer);
+    events = consume(&pair->consumer);
     CHECK(mesh__events_check(ctx, events) == MESH_OK);
     publish_raw(subject, "a/1", bytes, size);
     publish_raw(subject, "a/2", bytes, size);
     publish_raw(subject, "a/3", bytes, size);
-    wait_for_int(&pair.consumer.service, "select max(sequence) from cursor", 3);
-    check_effects(&pair.consumer, 1);
+    wait_for_int(pair->consumer.service, "select max(sequence) from cursor", 3);
+    check_effects(&pair->consumer, 1);
+    wait_for_counter("mesh_consumer_duplicates_total", duplicates + 2); /* counted afterwards */
     CHECK_INT(counter_of("mesh_consumer_duplicates_total") - duplicates, 2);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(an_event_that_cannot_be_handled_holds_its_share_and_no_other)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read15");
     struct mesh_events *events;
     uint64_t failures = counter_of("mesh_consumer_failures_total");
     char poisoned[64];
     int shares[MESH_PARTITIONS] = {0};
     int64_t others = 0;
 
-    pair_init(&pair, "read15");
-    atomic_store(&pair.consumer.refuse, true);
-    count_and_commit(&pair.publisher, "poison", 3);
-    publish_keys(&pair.publisher, 10);
+    atomic_store(&pair->consumer.refuse, true);
+    count_and_commit(pair->publisher, "poison", 3);
+    publish_keys(pair->publisher, 10);
     for (int i = 0; i < 10; i++) {
         (void)snprintf(poisoned, sizeof(poisoned), "k-%d", i);
         shares[mesh__partition(poisoned)] += 10;
@@ -320,143 +293,130 @@ TEST(an_event_that_cannot_be_handled_holds_its_share_and_no_other)
         others += i != mesh__partition("poison") ? shares[i] : 0;
     }
     CHECK(others > 0);
-    events = consume(&pair.consumer);
-    wait_for_int(&pair.consumer.service, EFFECTS, others);
+    events = consume(&pair->consumer);
+    wait_for_int(pair->consumer.service, EFFECTS, others);
     wait_for_counter("mesh_consumer_failures_total", failures + 3); /* it is tried again */
-    CHECK_INT(query_int(&pair.consumer.service, EFFECTS), others);
-    atomic_store(&pair.consumer.refuse, false); /* the handler was repaired */
-    check_effects(&pair.consumer, 103);
+    CHECK_INT(query_int(pair->consumer.service, EFFECTS), others);
+    atomic_store(&pair->consumer.refuse, false); /* the handler was repaired */
+    check_effects(&pair->consumer, 103);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(events_emitted_by_a_handler_are_published_at_once)
 {
-    struct pair pair;
-    struct service again;
+    struct pair *pair = pair_new("read16");
+    static struct service again;
     struct mesh_events *events;
 
-    pair_init(&pair, "read16");
-    pair.consumer.publisher = &again;
-    again.counted = pair.publisher.counted;
+    pair->consumer.publisher = &again;
+    again.counted = pair->publisher->counted;
     again.counted.source = "echo";
-    events = start_events(&pair.consumer.service, true, &pair.consumer.inbox, &pair.consumer);
-    publish_keys(&pair.publisher, 3);
+    events = start_events(pair->consumer.service, true, &pair->consumer.inbox, &pair->consumer);
+    publish_keys(pair->publisher, 3);
     wait_for_stream("read16", 60);
-    CHECK_INT(query_int(&pair.consumer.service, "select count(*) from outbox"), 30);
+    CHECK_INT(query_int(pair->consumer.service, "select count(*) from outbox"), 30);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_consumer_stops_within_a_second_while_its_database_is_busy)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read17");
     struct mesh_events *events;
     int64_t began_ns;
 
-    pair_init(&pair, "read17");
-    atomic_store(&pair.consumer.slow, 20000);
-    count_and_commit(&pair.publisher, "k", 1);
-    events = consume(&pair.consumer);
-    while (atomic_load(&pair.consumer.calls) == 0) {
+    atomic_store(&pair->consumer.slow, 20000);
+    count_and_commit(pair->publisher, "k", 1);
+    events = consume(&pair->consumer);
+    while (atomic_load(&pair->consumer.calls) == 0) {
         usleep(1000);
     }
     began_ns = mesh__now_ns();
     stop_events(events);
     CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
-    CHECK_INT(query_int(&pair.consumer.service, EFFECTS), 0);
-    atomic_store(&pair.consumer.slow, 0);
-    events = consume(&pair.consumer);
-    check_effects(&pair.consumer, 1);
+    CHECK_INT(query_int(pair->consumer.service, EFFECTS), 0);
+    atomic_store(&pair->consumer.slow, 0);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 1);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_consumer_stops_within_a_second_while_the_broker_does_not_answer)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read18");
     struct mesh_events *events;
     int64_t began_ns;
 
-    pair_init(&pair, "read18");
-    events = consume(&pair.consumer);
-    count_and_commit(&pair.publisher, "k", 1);
-    check_effects(&pair.consumer, 1);
+    events = consume(&pair->consumer);
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 1);
     stop_broker(SIGSTOP);
     began_ns = mesh__now_ns();
     stop_events(events);
     CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
-    events = consume(&pair.consumer); /* and while it tries to connect */
+    events = consume(&pair->consumer); /* and while it tries to connect */
     began_ns = mesh__now_ns();
     stop_events(events);
     CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
     stop_broker(SIGCONT);
-    pair_done(&pair);
 }
 
 TEST(a_quiet_share_follows_the_stream_so_that_its_old_end_is_no_gap)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read19");
     struct mesh_events *events;
     uint64_t gaps = counter_of("mesh_consumer_gaps_total");
     int64_t usual_ms = mesh__quiet_ms;
 
     mesh__quiet_ms = 100;
-    pair_init(&pair, "read19");
-    events = consume(&pair.consumer);
-    count_and_commit(&pair.publisher, "k", 20); /* one share; the others have nothing to do */
-    check_effects(&pair.consumer, 20);
-    wait_for_int(&pair.consumer.service, "select count(*) from cursor where sequence = 20", 8);
+    events = consume(&pair->consumer);
+    count_and_commit(pair->publisher, "k", 20); /* one share; the others have nothing to do */
+    check_effects(&pair->consumer, 20);
+    wait_for_int(pair->consumer.service, "select count(*) from cursor where sequence = 20", 8);
     stop_events(events);
     mesh__quiet_ms = usual_ms;
     purge_stream("read19");
-    publish_keys(&pair.publisher, 1);
-    events = consume(&pair.consumer);
-    wait_for_int(&pair.consumer.service, EFFECTS, 30);
-    CHECK_INT(query_int(&pair.consumer.service, WRONG), 0);
+    publish_keys(pair->publisher, 1);
+    events = consume(&pair->consumer);
+    wait_for_int(pair->consumer.service, EFFECTS, 30);
+    CHECK_INT(query_int(pair->consumer.service, WRONG), 0);
     CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(messages_dropped_behind_a_share_that_is_held_up_are_reported)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read20");
     struct mesh_events *events;
     uint64_t gaps = counter_of("mesh_consumer_gaps_total");
 
-    pair_init(&pair, "read20");
-    atomic_store(&pair.consumer.refuse, true);
-    count_and_commit(&pair.publisher, "poison", MESH__QUEUE + 100);
+    atomic_store(&pair->consumer.refuse, true);
+    count_and_commit(pair->publisher, "poison", MESH__QUEUE + 100);
     wait_for_stream("read20", MESH__QUEUE + 100);
-    events = consume(&pair.consumer);
+    events = consume(&pair->consumer);
     wait_for_counter("mesh_consumer_failures_total",
                      counter_of("mesh_consumer_failures_total") + 1);
     purge_stream("read20");
     wait_for_counter("mesh_consumer_gaps_total", gaps + 1);
-    atomic_store(&pair.consumer.refuse, false);
-    wait_for_int(&pair.consumer.service, EFFECTS, MESH__QUEUE); /* what had arrived before */
-    count_and_commit(&pair.publisher, "poison", 1);
-    wait_for_int(&pair.consumer.service, EFFECTS, MESH__QUEUE + 1);
+    atomic_store(&pair->consumer.refuse, false);
+    wait_for_int(pair->consumer.service, EFFECTS, MESH__QUEUE); /* what had arrived before */
+    count_and_commit(pair->publisher, "poison", 1);
+    wait_for_int(pair->consumer.service, EFFECTS, MESH__QUEUE + 1);
     CHECK_INT(counter_of("mesh_consumer_gaps_total"), gaps + 1);
     stop_events(events);
-    pair_done(&pair);
 }
 
 TEST(a_database_that_crashes_under_load_costs_nothing)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("read21");
     struct mesh_events *events;
 
-    pair_init(&pair, "read21");
-    events = consume(&pair.consumer);
+    events = consume(&pair->consumer);
     for (int i = 0; i < 3; i++) {
-        publish_keys(&pair.publisher, 30);
-        crash_database(&pair.publisher, &pair.consumer.service);
+        publish_keys(pair->publisher, 30);
+        crash_database(pair->publisher, pair->consumer.service);
     }
-    check_effects(&pair.consumer, 900);
+    check_effects(&pair->consumer, 900);
     stop_events(events);
-    pair_done(&pair);
 }
 
 /* ---- pings ---- */
@@ -476,13 +436,12 @@ static void on_ping(void *arg, const char *name)
 
 TEST(a_ping_reaches_the_other_replicas_but_not_the_stream)
 {
-    struct service service;
+    struct service *service = service_new("ping", "counter");
     struct mesh_events *one, *other;
-    struct pinged pinged = {0}, own = {0};
+    static struct pinged pinged, own;
 
-    service_init(&service, "ping", "counter");
-    one = start_events(&service, false, NULL, NULL);
-    other = start_events(&service, false, NULL, NULL);
+    one = start_events(service, false, NULL, NULL);
+    other = start_events(service, false, NULL, NULL);
     mesh__events_on_ping(one, on_ping, &own);
     mesh__events_on_ping(other, on_ping, &pinged);
     while (atomic_load(&pinged.n) == 0) { /* lossy: also while it is still connecting */
@@ -494,7 +453,6 @@ TEST(a_ping_reaches_the_other_replicas_but_not_the_stream)
     CHECK_TEXT(pinged.name, "dashboard");
     CHECK_INT(atomic_load(&own.n), 0);
     wait_for_stream("ping", 0);
-    service_done(&service);
 }
 
-TEST_MAIN(NULL, NULL)
+TEST_EVENTS_MAIN(NULL)

@@ -20,10 +20,11 @@ struct writer {
     struct service *service;
     struct mesh_db *db;
     pthread_t thread;
-    atomic_bool *stop;
     unsigned seed;
     int commits;
 };
+
+static atomic_bool stop_writing;
 
 static long chance(struct writer *writer, long n)
 {
@@ -70,7 +71,7 @@ static void *writer_main(void *arg)
     struct writer *writer = arg;
     struct mesh_ctx *ctx = mesh__ctx_new("writer", 0, MESH_NO_DEADLINE);
 
-    while (!atomic_load(writer->stop)) {
+    while (!atomic_load(&stop_writing)) {
         mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
         mesh_ignore(write_some(writer, ctx));
     }
@@ -78,24 +79,38 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-static void start_writers(struct service *service, struct mesh_db *db, struct writer *writers,
-                          atomic_bool *stop)
+static struct {
+    struct writer all[WRITERS];
+    unsigned n; /* how many there are now */
+} writers;
+
+static void join_writers(void)
 {
-    atomic_store(stop, false);
-    for (unsigned i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.service = service, .db = db, .seed = i + 1, .stop = stop};
-        CHECK_INT(pthread_create(&writers[i].thread, NULL, writer_main, &writers[i]), 0);
+    atomic_store(&stop_writing, true);
+    while (writers.n > 0) {
+        pthread_join(writers.all[--writers.n].thread, NULL);
     }
 }
 
-static void stop_writers(struct writer *writers, atomic_bool *stop)
+static void start_writers(struct service *service, struct mesh_db *db)
+{
+    at_end(join_writers);
+    atomic_store(&stop_writing, false);
+    for (; writers.n < WRITERS; writers.n++) {
+        struct writer *writer = &writers.all[writers.n];
+
+        *writer = (struct writer){.service = service, .db = db, .seed = writers.n + 1};
+        CHECK_INT(pthread_create(&writer->thread, NULL, writer_main, writer), 0);
+    }
+}
+
+static void stop_writers(void)
 {
     int commits = 0;
 
-    atomic_store(stop, true);
+    join_writers();
     for (int i = 0; i < WRITERS; i++) {
-        CHECK_INT(pthread_join(writers[i].thread, NULL), 0);
-        commits += writers[i].commits;
+        commits += writers.all[i].commits;
     }
     CHECK(commits > 100);
 }
@@ -113,22 +128,21 @@ static void wait_for_rows(struct service *service, int64_t more)
 
 TEST(committed_events_are_published_and_rolled_back_ones_are_not)
 {
-    struct service service;
+    struct service *service = service_new("relay1", "counter");
     struct mesh_events *events;
     struct mesh_tx *tx = NULL;
     struct mesh_ctx *ctx;
     struct published *rows;
     size_t n;
 
-    service_init(&service, "relay1", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "kept", 3);
-    ctx = service_ctx(&service);
-    CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
-    CHECK(count_up(ctx, &service, tx, "dropped", "") == MESH_OK);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "kept", 3);
+    ctx = service_ctx(service);
+    CHECK(mesh_tx_begin(ctx, service->db, &tx) == MESH_OK);
+    CHECK(count_up(ctx, service, tx, "dropped", "") == MESH_OK);
     CHECK(mesh__tx_flush(ctx, tx) == MESH_OK);
     mesh__cleanup_tx(&tx);
-    count_and_commit(&service, "kept", 1);
+    count_and_commit(service, "kept", 1);
     wait_for_stream("relay1", 4);
     rows = read_stream("relay1", &n);
     CHECK_INT(n, 4);
@@ -138,93 +152,78 @@ TEST(committed_events_are_published_and_rolled_back_ones_are_not)
     }
     free(rows);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(concurrent_writers_lose_nothing_and_keep_the_order_of_each_key)
 {
-    struct service service;
+    struct service *service = service_new("relay2", "counter");
     struct mesh_events *events;
-    struct writer writers[WRITERS];
-    atomic_bool stop;
 
-    service_init(&service, "relay2", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    start_writers(&service, service.db, writers, &stop);
-    wait_for_rows(&service, 3000);
-    stop_writers(writers, &stop);
-    check_stream(&service);
+    events = start_events(service, true, NULL, NULL);
+    start_writers(service, service->db);
+    wait_for_rows(service, 3000);
+    stop_writers();
+    check_stream(service);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(a_relay_that_is_stopped_and_started_goes_on_where_it_was)
 {
-    struct service service;
-    struct writer writers[WRITERS];
+    struct service *service = service_new("relay3", "counter");
     struct mesh_events *events;
-    atomic_bool stop;
     uint64_t published;
 
-    service_init(&service, "relay3", "counter");
-    start_writers(&service, service.silent, writers, &stop);
+    start_writers(service, service->silent);
     for (int i = 0; i < 8; i++) {
-        events = start_events(&service, true, NULL, NULL);
-        wait_for_rows(&service, 200);
+        events = start_events(service, true, NULL, NULL);
+        wait_for_rows(service, 200);
         stop_events(events);
     }
-    stop_writers(writers, &stop);
-    events = start_events(&service, true, NULL, NULL);
-    check_stream(&service);
+    stop_writers();
+    events = start_events(service, true, NULL, NULL);
+    check_stream(service);
     stop_events(events);
 
     published = counter_of("mesh_relay_published_total");
-    events = start_events(&service, true, NULL, NULL); /* finds nothing to do */
-    count_and_commit(&service, "last", 1);
-    check_stream(&service);
+    events = start_events(service, true, NULL, NULL); /* finds nothing to do */
+    count_and_commit(service, "last", 1);
+    check_stream(service);
     stop_events(events);
     CHECK_INT(counter_of("mesh_relay_published_total") - published, 1);
-    service_done(&service);
 }
 
 TEST(a_broker_that_is_killed_under_load_delays_events_and_loses_none)
 {
-    struct service service;
+    struct service *service = service_new("relay4", "counter");
     struct mesh_events *events;
-    struct writer writers[WRITERS];
-    atomic_bool stop;
 
-    service_init(&service, "relay4", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    start_writers(&service, service.db, writers, &stop);
+    events = start_events(service, true, NULL, NULL);
+    start_writers(service, service->db);
     for (int i = 0; i < 3; i++) {
-        wait_for_rows(&service, 300);
+        wait_for_rows(service, 300);
         kill_broker();
-        wait_for_rows(&service, 300); /* orders go on */
+        wait_for_rows(service, 300); /* orders go on */
         start_broker();
     }
-    wait_for_rows(&service, 300);
-    stop_writers(writers, &stop);
-    check_stream(&service);
+    wait_for_rows(service, 300);
+    stop_writers();
+    check_stream(service);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(a_broker_that_is_away_at_the_start_is_waited_for)
 {
-    struct service service;
+    struct service *service = service_new("relay5", "counter");
     struct mesh_events *events;
 
     kill_broker();
-    service_init(&service, "relay5", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_UNAVAILABLE);
-    count_and_commit(&service, "k", 5);
+    events = start_events(service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(service), events) == MESH_UNAVAILABLE);
+    count_and_commit(service, "k", 5);
     start_broker();
-    check_stream(&service);
-    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_OK);
+    check_stream(service);
+    CHECK(mesh__events_check(service_ctx(service), events) == MESH_OK);
     stop_events(events);
-    service_done(&service);
 }
 
 /* ---- a broker that fails ---- */
@@ -245,26 +244,20 @@ static enum mesh_status lossy_publish(struct mesh_ctx *ctx, struct broker_connec
 
 TEST(failed_publications_are_repeated_from_the_first_failure)
 {
-    struct service service;
+    struct service *service = service_new("relay6", "counter");
     struct mesh_events *events;
-    struct writer writers[WRITERS];
     uint64_t failures = counter_of("mesh_relay_failures_total");
-    atomic_bool stop;
 
-    real = mesh__broker;
     faulty = *real;
     faulty.publish = lossy_publish;
-    mesh__broker = &faulty;
-    service_init(&service, "relay6", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    start_writers(&service, service.db, writers, &stop);
-    wait_for_rows(&service, 1500);
-    stop_writers(writers, &stop);
-    check_stream(&service);
+    use_broker(&faulty);
+    events = start_events(service, true, NULL, NULL);
+    start_writers(service, service->db);
+    wait_for_rows(service, 1500);
+    stop_writers();
+    check_stream(service);
     CHECK(counter_of("mesh_relay_failures_total") > failures + 5);
     stop_events(events);
-    mesh__broker = real;
-    service_done(&service);
 }
 
 static atomic_bool hold_acks;
@@ -293,43 +286,37 @@ static enum mesh_status forgetful_connect(struct mesh_ctx *ctx,
 
 TEST(events_whose_acknowledgement_failed_are_not_doubled)
 {
-    struct service service;
+    struct service *service = service_new("relay7", "counter");
     struct mesh_events *events;
 
-    real = mesh__broker;
     faulty = *real;
     faulty.connect = forgetful_connect;
-    mesh__broker = &faulty;
+    use_broker(&faulty);
     atomic_store(&hold_acks, true);
-    service_init(&service, "relay7", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "a", 30);
-    check_stream(&service);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "a", 30);
+    check_stream(service);
     stop_events(events);
-    mesh__broker = real;
-    service_done(&service);
 }
 
 TEST(a_purge_that_the_broker_remembers_as_duplicates_is_no_publication)
 {
-    struct service service;
+    struct service *service = service_new("relay8", "counter");
     struct mesh_events *events;
     uint64_t failures = counter_of("mesh_relay_failures_total");
 
-    service_init(&service, "relay8", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "a", 3);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "a", 3);
     wait_for_stream("relay8", 3);
     stop_events(events);
     purge_stream("relay8");
     /* As after a crash: the relay begins from the start of its outbox. */
-    CHECK_INT(query_int(&service, "with gone as (delete from relay_position returning 1)"
-                                  " select count(*) - count(*) from gone"),
+    CHECK_INT(query_int(service, "with gone as (delete from relay_position returning 1)"
+                                 " select count(*) - count(*) from gone"),
               0);
-    events = start_events(&service, true, NULL, NULL);
+    events = start_events(service, true, NULL, NULL);
     wait_for_counter("mesh_relay_failures_total", failures + 1);
     stop_events(events);
-    service_done(&service);
 }
 
 /* ---- a database that crashes ---- */
@@ -391,30 +378,26 @@ static bool crash_behind_a_pass(struct service *service)
 
 TEST(transaction_ids_that_a_crash_gives_out_again_lose_no_event)
 {
-    struct service service;
+    struct service *service = service_new("relay14", "counter");
     struct mesh_events *events;
     bool again = false;
 
-    real = mesh__broker;
     faulty = *real;
     faulty.publish = patient_publish;
-    mesh__broker = &faulty;
-    service_init(&service, "relay14", "counter");
+    use_broker(&faulty);
     superuser_run("alter system set wal_writer_delay = '10s'");
     superuser_run("select pg_reload_conf()");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "k", 1);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "k", 1);
     for (int i = 0; i < 5 && !again; i++) {
-        again = crash_behind_a_pass(&service);
-        count_and_commit(&service, "k", 3);
-        check_stream(&service);
+        again = crash_behind_a_pass(service);
+        count_and_commit(service, "k", 3);
+        check_stream(service);
     }
     CHECK(again);
     stop_events(events);
-    mesh__broker = real;
     superuser_run("alter system reset wal_writer_delay");
     superuser_run("select pg_reload_conf()");
-    service_done(&service);
 }
 
 #define SCANS                                                                                      \
@@ -428,88 +411,82 @@ TEST(transaction_ids_that_a_crash_gives_out_again_lose_no_event)
 /* As after a restore: the planner knows nothing of the table. */
 TEST(a_pass_reads_what_waits_and_not_what_was_published_whatever_the_planner_knows)
 {
-    struct service service;
+    struct service *service = service_new("relay16", "counter");
     struct mesh_events *events;
     int64_t scans, rows;
 
-    service_init(&service, "relay16", "counter");
     superuser_run("alter table relay16_counter.outbox set (autovacuum_enabled = off)");
     superuser_run("insert into relay16_counter.outbox (event_id, subject, key, envelope)"
                   " select gen_random_uuid(), 's', 'k', decode(repeat('ab', 200), 'hex')"
                   "   from generate_series(1, 50000)");
     superuser_run("insert into relay16_counter.relay_position (done, system_identifier)"
                   " values (pg_current_snapshot(), 1)");
-    scans = query_int(&service, SCANS);
-    rows = query_int(&service, ROWS_READ);
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "k", 10);
+    scans = query_int(service, SCANS);
+    rows = query_int(service, ROWS_READ);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "k", 10);
     wait_for_stream("relay16", 10);
-    while (query_int(&service, SCANS) < scans + 20) { /* the figures come once a second */
-        count_and_commit(&service, "k", 1);
+    while (query_int(service, SCANS) < scans + 20) { /* the figures come once a second */
+        count_and_commit(service, "k", 1);
         usleep(20000);
     }
-    rows = query_int(&service, ROWS_READ) - rows;
-    scans = query_int(&service, SCANS) - scans;
+    rows = query_int(service, ROWS_READ) - rows;
+    scans = query_int(service, SCANS) - scans;
     stop_events(events);
     CHECK_INT(rows / scans / 100, 0);
-    service_done(&service);
 }
 
 TEST(large_events_are_published_within_bounded_memory)
 {
-    struct service service;
+    struct service *service = service_new("relay9", "counter");
     struct mesh_events *events;
     char *note = calloc(1, 200001);
 
     memset(note, 'x', 200000);
-    service_init(&service, "relay9", "counter");
     for (int i = 0; i < 150; i++) { /* 30 MB, more than one answer of the database may have */
-        struct mesh_ctx *ctx = service_ctx(&service);
+        struct mesh_ctx *ctx = service_ctx(service);
         struct mesh_tx *tx = NULL;
 
-        CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
-        CHECK(count_up(ctx, &service, tx, "large", note) == MESH_OK);
+        CHECK(mesh_tx_begin(ctx, service->db, &tx) == MESH_OK);
+        CHECK(count_up(ctx, service, tx, "large", note) == MESH_OK);
         CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
     }
     free(note);
-    events = start_events(&service, true, NULL, NULL);
-    check_stream(&service);
+    events = start_events(service, true, NULL, NULL);
+    check_stream(service);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(events_that_could_block_the_relay_are_refused_when_they_are_emitted)
 {
-    struct service service;
+    struct service *service = service_new("relay10", "counter");
     struct mesh_tx *tx = NULL;
     struct mesh_ctx *ctx;
     Test__Counter__V1__Counted event = TEST__COUNTER__V1__COUNTED__INIT;
     char *note;
 
-    service_init(&service, "relay10", "counter");
-    ctx = service_ctx(&service);
-    CHECK(mesh_tx_begin(ctx, service.db, &tx) == MESH_OK);
+    ctx = service_ctx(service);
+    CHECK(mesh_tx_begin(ctx, service->db, &tx) == MESH_OK);
     note = mesh_alloc(ctx, MESH_ENVELOPE_MAX + 1);
     memset(note, 'x', MESH_ENVELOPE_MAX);
     event.note = note;
     event.key = "k";
-    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    CHECK(mesh_emit(ctx, tx, &service->counted, &event.base) == MESH_INTERNAL);
     note[MESH_ENVELOPE_MAX - 100] = '\0'; /* fits alone, not with its envelope */
-    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    CHECK(mesh_emit(ctx, tx, &service->counted, &event.base) == MESH_INTERNAL);
     note[0] = '\0';
-    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_OK);
+    CHECK(mesh_emit(ctx, tx, &service->counted, &event.base) == MESH_OK);
     event.key = "";
-    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    CHECK(mesh_emit(ctx, tx, &service->counted, &event.base) == MESH_INTERNAL);
     event.key = NULL;
-    CHECK(mesh_emit(ctx, tx, &service.counted, &event.base) == MESH_INTERNAL);
+    CHECK(mesh_emit(ctx, tx, &service->counted, &event.base) == MESH_INTERNAL);
     CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
-    CHECK_INT(query_int(&service, "select count(*) from outbox"), 1);
-    service_done(&service);
+    CHECK_INT(query_int(service, "select count(*) from outbox"), 1);
 }
 
 TEST(a_stream_that_would_lose_events_is_reported_until_it_is_gone)
 {
-    struct service service;
+    struct service *service = service_new("relay11", "counter");
     struct mesh_events *events;
     uint64_t conflicts = counter_of("mesh_stream_conflicts_total");
     const struct broker_stream_config narrow = {.name = "relay11",
@@ -518,16 +495,14 @@ TEST(a_stream_that_would_lose_events_is_reported_until_it_is_gone)
                                                 .max_age_s = 10,
                                                 .duplicates_s = 5};
 
-    service_init(&service, "relay11", "counter");
     make_stream(&narrow);
-    events = start_events(&service, true, NULL, NULL);
-    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_FAILED_PRECONDITION);
-    count_and_commit(&service, "k", 2);
+    events = start_events(service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(service), events) == MESH_FAILED_PRECONDITION);
+    count_and_commit(service, "k", 2);
     wait_for_counter("mesh_stream_conflicts_total", conflicts + 3);
     delete_stream("relay11");
-    check_stream(&service);
+    check_stream(service);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(a_stream_that_would_refuse_large_events_is_reported_before_one_comes)
@@ -536,56 +511,57 @@ TEST(a_stream_that_would_refuse_large_events_is_reported_before_one_comes)
         "{\"name\":\"relay15\",\"subjects\":[\"relay15.*.*.*\"],\"storage\":\"file\","
         "\"retention\":\"limits\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
         "\"max_msg_size\":100000,\"duplicate_window\":120000000000}";
-    struct service service;
+    struct service *service = service_new("relay15", "counter");
     struct mesh_events *events;
 
-    service_init(&service, "relay15", "counter");
     send_raw("$JS.API.STREAM.CREATE.relay15", config);
-    events = start_events(&service, true, NULL, NULL);
-    CHECK(mesh__events_check(service_ctx(&service), events) == MESH_FAILED_PRECONDITION);
-    CHECK(strstr(mesh_ctx_error(service.ctx), "max_msg_size") != NULL);
+    events = start_events(service, true, NULL, NULL);
+    CHECK(mesh__events_check(service_ctx(service), events) == MESH_FAILED_PRECONDITION);
+    CHECK(strstr(mesh_ctx_error(service->ctx), "max_msg_size") != NULL);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(the_relay_stops_at_once_while_the_broker_does_not_answer)
 {
-    struct service service;
+    struct service *service = service_new("relay12", "counter");
     struct mesh_events *events;
     int64_t began_ns;
 
-    service_init(&service, "relay12", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "k", 1);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "k", 1);
     wait_for_stream("relay12", 1);
     stop_broker(SIGSTOP);
-    count_and_commit(&service, "k", 500);
+    count_and_commit(service, "k", 500);
     began_ns = mesh__now_ns();
     stop_events(events);
     stop_broker(SIGCONT);
     CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
-    events = start_events(&service, true, NULL, NULL);
-    check_stream(&service);
+    events = start_events(service, true, NULL, NULL);
+    check_stream(service);
     stop_events(events);
-    service_done(&service);
 }
 
 TEST(the_position_and_what_tells_brokers_apart_are_kept)
 {
-    struct service service;
+    struct service *service = service_new("relay13", "counter");
     struct mesh_events *events;
 
-    service_init(&service, "relay13", "counter");
-    events = start_events(&service, true, NULL, NULL);
-    count_and_commit(&service, "k", 7);
-    wait_for_int(&service,
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "k", 7);
+    wait_for_int(service,
                  "select count(*) from relay_position p, outbox o where o.id = 7"
                  " and p.last_sequence = 7 and p.last_event_id = o.event_id::text"
                  " and p.server_id <> '' and p.stream_created is not null"
                  " and p.system_identifier <> 0 and pg_visible_in_snapshot(o.xid, p.done)",
                  1);
     stop_events(events);
-    service_done(&service);
 }
 
-TEST_MAIN(NULL, NULL)
+static int set_up(void **state)
+{
+    (void)state;
+    real = mesh__broker;
+    return 0;
+}
+
+TEST_EVENTS_MAIN(set_up)

@@ -27,23 +27,21 @@ static enum mesh_status late_ensure(struct mesh_ctx *ctx, struct broker_connecti
 
 TEST(a_cursor_that_another_replica_has_moved_since_is_no_lost_stream)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("odd1");
     struct mesh_events *events;
     uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
 
-    pair_init(&pair, "odd1");
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 10);
-    check_effects(&pair.consumer, 100);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 10);
+    check_effects(&pair->consumer, 100);
     stop_events(events);
     atomic_store(&late_state, true);
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 1);
-    check_effects(&pair.consumer, 110);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 1);
+    check_effects(&pair->consumer, 110);
     CHECK_INT(counter_of("mesh_consumer_rewinds_total"), rewinds);
     stop_events(events);
     atomic_store(&late_state, false);
-    pair_done(&pair);
 }
 
 /* ---- a consumer that the broker no longer has ---- */
@@ -89,24 +87,22 @@ static void wait_for_opened(int wanted)
 
 TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("odd2");
     struct mesh_events *events;
 
-    pair_init(&pair, "odd2");
     atomic_store(&noting, true);
-    events = consume(&pair.consumer);
-    publish_keys(&pair.publisher, 5);
-    check_effects(&pair.consumer, 50);
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 50);
     wait_for_opened(MESH_PARTITIONS);
     for (int i = 0; i < MESH_PARTITIONS; i++) {
         delete_consumer("odd2", opened.names[i]);
     }
     wait_for_opened(2 * MESH_PARTITIONS);
-    publish_keys(&pair.publisher, 5);
-    check_effects(&pair.consumer, 100);
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 100);
     stop_events(events);
     atomic_store(&noting, false);
-    pair_done(&pair);
 }
 
 /* ---- two relays at once ---- */
@@ -141,25 +137,23 @@ static enum mesh_status late_publish(struct mesh_ctx *ctx, struct broker_connect
 
 TEST(two_relays_whose_events_are_not_recognised_as_the_same_have_the_effects_of_one)
 {
-    struct pair pair;
+    struct pair *pair = pair_new("odd3");
     struct mesh_events *other, *events;
     uint64_t duplicates = counter_of("mesh_consumer_duplicates_total");
     int n = 0;
 
     atomic_store(&odd_relays, true);
-    pair_init(&pair, "odd3");
-    other = start_events(&pair.publisher, true, NULL, NULL);
-    events = consume(&pair.consumer);
+    other = start_events(pair->publisher, true, NULL, NULL);
+    events = consume(&pair->consumer);
     for (; atomic_load(&relays) < 2; n++) {
-        count_and_commit(&pair.publisher, "first", 1);
+        count_and_commit(pair->publisher, "first", 1);
     }
-    publish_keys(&pair.publisher, 50);
-    check_effects(&pair.consumer, 500 + n);
+    publish_keys(pair->publisher, 50);
+    check_effects(&pair->consumer, 500 + n);
     wait_for_counter("mesh_consumer_duplicates_total", duplicates + 500); /* each came twice */
     stop_events(events);
     stop_events(other);
     atomic_store(&odd_relays, false);
-    pair_done(&pair);
 }
 
 static int set_up(void **state)
@@ -176,4 +170,4 @@ static int set_up(void **state)
     return 0;
 }
 
-TEST_MAIN(set_up, NULL)
+TEST_EVENTS_MAIN(set_up)
