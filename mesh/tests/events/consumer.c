@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "consumer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "checks.h"
+
 #include <stdio.h>
 #include <string.h>
-
-/* Needs those before it. */
-#include <cmocka.h>
-
-/* As in test.h, which belongs to the file with the cases. */
-#define CHECK_INT(actual, expected) assert_int_equal(actual, expected)
 
 static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
 {

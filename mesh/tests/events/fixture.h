@@ -10,6 +10,7 @@
 #include "events/events.h"
 #include "mesh/event.h"
 #include "mesh/metrics.h"
+#include "stream.h"
 
 #include <test/counter/v1/counter.pb-c.h>
 
@@ -63,30 +64,6 @@ int tidy_up(void **state);
         }                                                                                          \
         return _cmocka_run_group_tests(__FILE__, test_cases, test_n_cases, set_up, NULL);          \
     }
-
-/* ---- what is in the stream ---- */
-
-struct published {
-    char id[BROKER_ID_SIZE];
-    char key[64];
-    int64_t version;
-    uint64_t sequence;
-};
-
-/* All of Counted in the stream, in order; freed by free(). */
-struct published *read_stream(const char *system, size_t *ret_n);
-/* Every event of the outbox is in the stream exactly once, and each key in order. */
-void check_stream(struct service *service);
-/* Waits until the stream has that many messages. */
-void wait_for_stream(const char *system, uint64_t n);
-/* A raw message under a subject. */
-void publish_raw(const char *subject, const char *id, const void *data, size_t size);
-/* The same without waiting for an answer that means something. */
-void send_raw(const char *subject, const char *text);
-void make_stream(const struct broker_stream_config *config);
-void delete_stream(const char *system);
-void purge_stream(const char *system);
-void delete_consumer(const char *system, const char *consumer);
 
 /* ---- waiting ---- */
 

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stream.h"
+
+#include "checks.h"
+#include "events/envelope.h"
+#include "fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Tests may replace the table in force. */
+static const struct broker *nats;
+
+__attribute__((constructor)) static void keep_broker(void)
+{
+    nats = mesh__broker;
+}
+
+struct dump {
+    pthread_mutex_t lock;
+    struct broker_message *first;
+    struct broker_message **end;
+    atomic_bool over;
+    atomic_int acks;
+    atomic_int failures;
+    struct mesh_ctx *ctx;
+};
+
+static void dump_closed(void *arg)
+{
+    (void)arg;
+}
+
+static void dump_ack(void *arg, uint64_t token, const struct broker_ack *ack)
+{
+    struct dump *dump = arg;
+
+    (void)token;
+    atomic_fetch_add(ack->stored && !ack->duplicate ? &dump->acks : &dump->failures, 1);
+}
+
+static void dump_message(void *arg, struct broker_message *message)
+{
+    struct dump *dump = arg;
+
+    pthread_mutex_lock(&dump->lock);
+    *dump->end = message;
+    dump->end = &message->next;
+    if (message->pending == 0) {
+        atomic_store(&dump->over, true);
+    }
+    pthread_mutex_unlock(&dump->lock);
+}
+
+static void dump_pull(void *arg, const struct broker_pull_note *note)
+{
+    (void)arg;
+    (void)note;
+}
+
+static void dump_ping(void *arg, const char *subject)
+{
+    (void)arg;
+    (void)subject;
+}
+
+/* NULL if the broker does not answer. */
+static struct broker_connection *try_connect(struct dump *dump)
+{
+    const struct broker_options options = {
+        .url = env("TEST_NATS_URL"),
+        .name = "test",
+        .callbacks = {dump, dump_closed, dump_ack, dump_message, dump_pull, dump_ping}};
+    struct broker_connection *connection;
+
+    *dump = (struct dump){.ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE)};
+    dump->end = &dump->first;
+    pthread_mutex_init(&dump->lock, NULL);
+    return nats->connect(dump->ctx, &options, &connection) == MESH_OK ? connection : NULL;
+}
+
+static struct broker_connection *dump_connect(struct dump *dump)
+{
+    struct broker_connection *connection = try_connect(dump);
+
+    if (connection == NULL) {
+        fail_msg("%s", mesh_ctx_error(dump->ctx));
+    }
+    return connection;
+}
+
+static void dump_disconnect(struct dump *dump, struct broker_connection *connection)
+{
+    nats->close(connection);
+    pthread_mutex_destroy(&dump->lock);
+    mesh__ctx_free(dump->ctx);
+}
+
+static uint64_t stream_size(struct dump *dump, struct broker_connection *connection,
+                            const char *system)
+{
+    struct broker_stream stream;
+    enum mesh_status status = nats->stream_state(dump->ctx, connection, system, &stream);
+
+    return status == MESH_OK && stream.first_sequence > 0 /* 0: never used */
+               ? stream.last_sequence + 1 - stream.first_sequence
+               : 0;
+}
+
+static void fetch(struct dump *dump, struct broker_connection *connection, const char *system)
+{
+    struct broker_consumer consumer;
+    char subject[64];
+
+    (void)snprintf(subject, sizeof(subject), "%s.*.*.*", system);
+    CHECK(nats->consumer_open(dump->ctx, connection, system, subject, 1, &consumer) == MESH_OK);
+    for (uint64_t tag = 0; !atomic_load(&dump->over); tag++) {
+        CHECK(tag < PATIENCE_MS / 10);
+        CHECK(nats->consumer_pull(dump->ctx, connection, system, consumer.name, tag, 100000) ==
+              MESH_OK);
+        pause_ms(10); /* a pull ends at a number of bytes, too: then the next goes on */
+    }
+    nats->consumer_close(connection, system, consumer.name);
+}
+
+static void read_row(struct mesh_ctx *ctx, const struct broker_message *message,
+                     struct published *row)
+{
+    struct mesh__envelope envelope;
+    Test__Counter__V1__Counted *event;
+
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    CHECK(mesh__envelope_decode(ctx, message->data, message->size, &envelope) == MESH_OK);
+    CHECK_TEXT(envelope.id, message->id);
+    event = test__counter__v1__counted__unpack(NULL, envelope.payload_size, envelope.payload);
+    if (event == NULL) {
+        fail_msg("event %s does not unpack", message->id);
+        return;
+    }
+    CHECK_TEXT(envelope.subject, event->key);
+    (void)snprintf(row->id, sizeof(row->id), "%s", message->id);
+    (void)snprintf(row->key, sizeof(row->key), "%s", event->key);
+    row->version = event->version;
+    row->sequence = message->sequence;
+    test__counter__v1__counted__free_unpacked(event, NULL);
+}
+
+struct published *read_stream(const char *system, size_t *ret_n)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    uint64_t size = stream_size(&dump, connection, system);
+    struct published *rows = calloc(size + 1, sizeof(*rows));
+    size_t n = 0;
+
+    if (size > 0) {
+        fetch(&dump, connection, system);
+    }
+    for (struct broker_message *at = dump.first, *next; at != NULL; at = next) {
+        next = at->next;
+        if (strstr(at->subject, ".Counted") != NULL) {
+            CHECK(n < size);
+            read_row(dump.ctx, at, &rows[n++]);
+        }
+        free(at);
+    }
+    dump_disconnect(&dump, connection);
+    *ret_n = n;
+    return rows;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct published *x = a;
+    const struct published *y = b;
+    int order = strcmp(x->key, y->key);
+
+    return order != 0 ? order : (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+void check_stream(struct service *service)
+{
+    int64_t expected = query_int(service, "select count(*) from outbox");
+    struct published *rows;
+    size_t n;
+
+    wait_for_stream(service->system, (uint64_t)expected);
+    rows = read_stream(service->system, &n);
+    CHECK_INT(n, expected);
+    qsort(rows, n, sizeof(*rows), by_key);
+    for (size_t i = 0; i < n; i++) {
+        bool same_key = i > 0 && strcmp(rows[i].key, rows[i - 1].key) == 0;
+
+        /* Versions of a key are 1, 2, 3, ...: nothing lost, doubled or out of order. */
+        CHECK_INT(rows[i].version, same_key ? rows[i - 1].version + 1 : 1);
+    }
+    free(rows);
+}
+
+void wait_for_stream(const char *system, uint64_t n)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
+    uint64_t size;
+
+    while ((size = stream_size(&dump, connection, system)) < n && mesh__now_ns() < end_ns) {
+        pause_ms(5);
+    }
+    dump_disconnect(&dump, connection);
+    CHECK_INT(size, n);
+}
+
+void publish_raw(const char *subject, const char *id, const void *data, size_t size)
+{
+    const struct broker_publication publication = {
+        .subject = subject, .id = id, .data = data, .size = size};
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+
+    CHECK(nats->publish(dump.ctx, connection, &publication, 0) == MESH_OK);
+    while (atomic_load(&dump.acks) == 0) {
+        CHECK_INT(atomic_load(&dump.failures), 0);
+        pause_ms(1);
+    }
+    dump_disconnect(&dump, connection);
+}
+
+void send_raw(const char *subject, const char *text)
+{
+    const struct broker_publication publication = {
+        .subject = subject, .id = "", .data = text, .size = strlen(text)};
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+
+    CHECK(nats->publish(dump.ctx, connection, &publication, 0) == MESH_OK);
+    while (atomic_load(&dump.acks) + atomic_load(&dump.failures) == 0) {
+        pause_ms(1);
+    }
+    dump_disconnect(&dump, connection);
+}
+
+void delete_stream(const char *system)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_stream stream;
+    char subject[96];
+
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.DELETE.%s", system);
+    nats->ping(connection, subject);
+    while (nats->stream_state(dump.ctx, connection, system, &stream) != MESH_NOT_FOUND) {
+        pause_ms(1);
+    }
+    dump_disconnect(&dump, connection);
+}
+
+void make_stream(const struct broker_stream_config *config)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_stream stream;
+
+    CHECK(nats->stream_ensure(dump.ctx, connection, config, &stream) == MESH_OK);
+    dump_disconnect(&dump, connection);
+}
+
+void purge_stream(const char *system)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    char subject[96];
+
+    (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.PURGE.%s", system);
+    nats->ping(connection, subject);
+    while (stream_size(&dump, connection, system) > 0) {
+        pause_ms(1);
+    }
+    dump_disconnect(&dump, connection);
+}
+
+void delete_consumer(const char *system, const char *consumer)
+{
+    struct dump dump;
+    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_stream stream;
+
+    nats->consumer_close(connection, system, consumer);
+    CHECK(nats->stream_state(dump.ctx, connection, system, &stream) == MESH_OK); /* it was sent */
+    dump_disconnect(&dump, connection);
+}
+
+bool broker_answers(void)
+{
+    struct dump dump;
+    struct broker_connection *connection = try_connect(&dump);
+
+    dump_disconnect(&dump, connection);
+    return connection != NULL;
+}
