@@ -557,6 +557,46 @@ TEST(the_position_and_what_tells_brokers_apart_are_kept)
     stop_events(events);
 }
 
+/* Which positions there are, by their ages, youngest first; saves another one. */
+static const char *positions(struct service *service)
+{
+    static const struct mesh_sql ages = {
+        "ages", "select string_agg(round(extract(epoch from now() - saved_at) / 60)::text, ' '"
+                "                  order by id desc) from relay_position"};
+    int64_t n = query_int(service, "select max(id) from relay_position");
+    char sql[100];
+    struct mesh_rows *rows;
+    struct mesh_ctx *ctx;
+
+    count_and_commit(service, "k", 1);
+    (void)snprintf(sql, sizeof(sql), "select (max(id) > %" PRId64 ")::int from relay_position", n);
+    wait_for_int(service, sql, 1);
+    ctx = service_ctx(service);
+    CHECK(mesh_db_query(ctx, service->db, &ages, MESH_NO_ARGS, &rows) == MESH_OK);
+    return mesh_row_text(rows, 0, 0);
+}
+
+TEST(positions_are_kept_for_ten_minutes_and_the_one_before_them_for_as_long_as_it_is_needed)
+{
+    struct service *service = service_new("relay17", "counter");
+    struct mesh_events *events = start_events(service, true, NULL, NULL);
+
+    count_and_commit(service, "k", 1);
+    wait_for_int(service, "select (max(last_sequence) >= 1)::int from relay_position", 1);
+    superuser_run("delete from relay17_counter.relay_position where id < (select max(id) from"
+                  " relay17_counter.relay_position)");
+    superuser_run("update relay17_counter.relay_position set saved_at = now() - interval '90 min'");
+    /* After a quiet time there is only one that the relay could go back to. */
+    CHECK_TEXT(positions(service), "0 90");
+    superuser_run(
+        "update relay17_counter.relay_position set saved_at = saved_at - interval '8 min'");
+    CHECK_TEXT(positions(service), "0 8 98");
+    superuser_run(
+        "update relay17_counter.relay_position set saved_at = saved_at - interval '4 min'");
+    CHECK_TEXT(positions(service), "0 4 12");
+    stop_events(events);
+}
+
 static int set_up(void **state)
 {
     (void)state;
