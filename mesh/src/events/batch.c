@@ -245,7 +245,7 @@ static void finish(struct batch *batch)
     share->failures = 0;
     share->backoff.last_ms = 0;
     mesh__inflow_drop(batch->reader, share, batch->to.sequence);
-    mesh_gauge_set(share->lag, (double)mesh__inflow_lag(batch->reader, share));
+    mesh__share_measure(batch->reader, share);
 }
 
 static bool is_transient(enum mesh_status status)
@@ -274,6 +274,7 @@ static void fail(struct batch *batch, enum mesh_status status)
         batch->messages[batch->at != NULL ? batch->at - batch->items : batch->n - 1];
     bool transient = is_transient(status);
 
+    mesh__share_measure(batch->reader, share);
     share->failures++;
     if (batch->n > 1 && (!transient || share->failures >= PATIENCE)) {
         share->single_file = batch->to.sequence;

@@ -144,34 +144,47 @@ static enum broker_pull_state state_from(const char *status, const char *descrip
     return BROKER_PULL_REFUSED;
 }
 
-static void pull_note(struct broker_connection *connection, natsMsg *message, const char *status)
+/* What follows our inbox in a subject; NULL for any other subject. */
+static const char *tag_in(const struct broker_connection *connection, const char *subject)
 {
-    const char *tag = strrchr(natsMsg_GetSubject(message), '.');
+    size_t size = strlen(connection->inbox);
+
+    return strncmp(subject, connection->inbox, size) == 0 && subject[size] == '.'
+               ? subject + size + 1
+               : NULL;
+}
+
+static void on_note(struct broker_connection *connection, natsMsg *message)
+{
+    const char *tag = tag_in(connection, natsMsg_GetSubject(message));
     struct broker_pull_note note = {
-        .tag = tag != NULL ? strtoull(tag + 1, NULL, 10) : 0,
-        .state = state_from(status, header(message, "Description")),
+        .state = state_from(header(message, "Status"), header(message, "Description")),
         .stream_sequence = strtoull(header(message, "Nats-Last-Stream"), NULL, 10),
         .consumer_sequence = strtoull(header(message, "Nats-Last-Consumer"), NULL, 10)};
 
-    connection->callbacks.on_pull(connection->callbacks.arg, &note);
+    if (tag != NULL) {
+        note.tag = strtoull(tag, NULL, 10);
+        connection->callbacks.on_pull(connection->callbacks.arg, &note);
+    }
 }
 
 static void on_delivery(natsConnection *nats, natsSubscription *sub, natsMsg *message,
                         void *closure)
 {
     struct broker_connection *connection = enter(closure);
-    const char *status = header(message, "Status");
     jsMsgMetaData *meta;
 
     (void)nats;
     (void)sub;
     if (connection != NULL) {
-        if (status[0] != '\0') {
-            pull_note(connection, message, status);
-        } else if (natsMsg_GetMetaData(&meta, message) == NATS_OK) {
+        /* Not told apart by headers, which are the publisher's: a message of a stream comes under
+         * its own subject and says from where, a note comes to our inbox and does not. */
+        if (natsMsg_GetMetaData(&meta, message) == NATS_OK) {
             connection->callbacks.on_message(connection->callbacks.arg,
                                              message_from(message, meta));
             jsMsgMetaData_Destroy(meta);
+        } else {
+            on_note(connection, message);
         }
         leave(connection);
     }

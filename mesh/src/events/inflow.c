@@ -88,7 +88,7 @@ void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *me
 
     pthread_mutex_lock(&reader->lock);
     share = find(reader, message->consumer);
-    if (share != NULL && !share->in.broken) {
+    if (share != NULL && share->in.broken == NULL) {
         struct mesh__inflow *in = &share->in;
 
         in->heard_ns = mesh__now_ns();
@@ -99,7 +99,7 @@ void mesh__inflow_message(struct mesh__reader *reader, struct broker_message *me
                 message = NULL;
             }
         } else {
-            in->broken = true;
+            in->broken = "a delivery was lost";
         }
         set_ready(reader);
     }
@@ -120,7 +120,7 @@ void mesh__inflow_note(struct mesh__reader *reader, const struct broker_pull_not
     if (in->consumer[0] != '\0' && (uint32_t)note->tag == (uint32_t)in->pull) {
         in->heard_ns = mesh__now_ns();
         if (note->state == BROKER_PULL_REFUSED) {
-            in->broken = true;
+            in->broken = "the broker has ended its consumer";
             set_ready(reader);
         } else if (note->state == BROKER_PULL_ENDED) {
             in->awaited = 0;
@@ -181,13 +181,16 @@ static int64_t silent_at_ns(const struct mesh__inflow *in)
     return in->heard_ns + SILENT_HEARTBEATS * mesh__broker->heartbeat_ms * MESH_NS_PER_MS;
 }
 
-bool mesh__inflow_broken(struct mesh__reader *reader, struct mesh__share *share)
+const char *mesh__inflow_broken(struct mesh__reader *reader, struct mesh__share *share)
 {
     const struct mesh__inflow *in = &share->in;
-    bool broken;
+    const char *broken;
 
     pthread_mutex_lock(&reader->lock);
-    broken = in->broken || (in->awaited > 0 && mesh__now_ns() > silent_at_ns(in));
+    broken = in->broken;
+    if (broken == NULL && in->awaited > 0 && mesh__now_ns() > silent_at_ns(in)) {
+        broken = "the broker is silent";
+    }
     pthread_mutex_unlock(&reader->lock);
     return broken;
 }

@@ -121,6 +121,13 @@ static void pause_until(struct mesh__reader *reader, int64_t until_ns)
     pthread_mutex_unlock(&reader->lock);
 }
 
+static void measure(struct mesh__reader *reader)
+{
+    for (size_t i = 0; i < reader->n_shares; i++) {
+        mesh__share_measure(reader, &reader->shares[i]);
+    }
+}
+
 static void tend(struct mesh__reader *reader)
 {
     bool busy = false;
@@ -130,6 +137,7 @@ static void tend(struct mesh__reader *reader)
         reader->check_ns = mesh__in_ms(CHECK_MS);
         /* If the broker does not answer, the connection will be closed. */
         mesh_ignore(mesh__shares_check(reader));
+        measure(reader);
     }
     for (size_t i = 0; i < reader->n_shares && !stopping(reader); i++) {
         busy = mesh__share_tend(reader, &reader->shares[i]) || busy;
@@ -156,6 +164,7 @@ static void *reader_main(void *arg)
         } else if (reconnect(reader) == MESH_OK) {
             reader->backoff.last_ms = 0;
         } else {
+            measure(reader);
             pause_until(reader, mesh__backoff_next(&reader->backoff));
         }
     }
@@ -196,7 +205,13 @@ static void init_share(struct mesh__reader *reader, struct mesh__share *share, c
     share->handled = mesh_counter("mesh_consumer_handled_total", "Events handled", labels);
     labels[2] = "partition";
     labels[3] = number;
-    share->lag = mesh_gauge("mesh_consumer_lag", "Events that wait to be handled", labels);
+    share->lag = mesh_gauge("mesh_consumer_lag",
+                            "Events that wait to be handled, as the broker last told", labels);
+    share->behind = mesh_gauge("mesh_consumer_behind_seconds",
+                               "For how long it has not been certain that no event waits: grows "
+                               "while some do and while the broker cannot be asked",
+                               labels);
+    share->current_ns = mesh__now_ns();
 }
 
 static void make_shares(struct mesh__reader *reader)
@@ -226,6 +241,8 @@ static void make_metrics(struct mesh__reader *reader)
         mesh_counter("mesh_consumer_skipped_total", "Events of types not asked for", NULL);
     reader->failed =
         mesh_counter("mesh_consumer_failures_total", "Failed tries to handle an event", NULL);
+    reader->breaks = mesh_counter("mesh_consumer_breaks_total",
+                                  "Times that the deliveries of a share broke off", NULL);
     reader->rewinds = mesh_counter("mesh_consumer_rewinds_total",
                                    "Streams read again because they were not the same", NULL);
     reader->gaps = mesh_counter("mesh_consumer_gaps_total",

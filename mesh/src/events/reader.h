@@ -29,7 +29,7 @@ struct mesh__inflow {
     int64_t pulled_ns;      /* when it was sent */
     int64_t pull_again_ns;  /* not before: a broker that refuses is not asked in a tight loop */
     int64_t heard_ns;       /* last sign of life */
-    bool broken;            /* a delivery got lost */
+    const char *broken;     /* why it cannot go on; NULL: it can */
 };
 
 /* A partition of a source. All but the inflow belongs to the reader's thread. */
@@ -47,8 +47,10 @@ struct mesh__share {
     int failures;         /* transient ones in a row */
     uint64_t single_file; /* up to this sequence: one message per transaction */
     struct mesh__rarely complaint;
+    int64_t current_ns; /* when nothing waited that was known of, for the last time */
     struct mesh_counter *handled;
     struct mesh_gauge *lag;
+    struct mesh_gauge *behind;
     struct mesh__inflow in;
 };
 
@@ -74,6 +76,7 @@ struct mesh__reader {
     struct mesh_counter *duplicates;
     struct mesh_counter *skipped;
     struct mesh_counter *failed;
+    struct mesh_counter *breaks;
     struct mesh_counter *rewinds;
     struct mesh_counter *gaps;
 };
@@ -96,8 +99,8 @@ int mesh__inflow_peek(struct mesh__reader *reader, struct mesh__share *share, in
                       const struct broker_message **ret_messages);
 /* Removes and frees what was read, up to and including a sequence. */
 void mesh__inflow_drop(struct mesh__reader *reader, struct mesh__share *share, uint64_t upto);
-/* Broken, or silent while it should speak. */
-bool mesh__inflow_broken(struct mesh__reader *reader, struct mesh__share *share);
+/* Why it is broken, or that it is silent while it should speak; NULL if it is neither. */
+const char *mesh__inflow_broken(struct mesh__reader *reader, struct mesh__share *share);
 /* If it is time to pull: how many, and the tag. */
 int mesh__inflow_wants(struct mesh__reader *reader, struct mesh__share *share, uint64_t *ret_tag);
 /* When it will be broken or want to pull unless something arrives. */
@@ -126,6 +129,8 @@ MESH_STATUS mesh__share_resync(struct mesh__reader *reader, struct mesh__share *
 /* Writes the cursor; MESH_ABORTED if another replica has moved it. */
 MESH_STATUS mesh__share_move(struct mesh__reader *reader, struct mesh__share *share,
                              const struct mesh__cursor *to);
+/* Shows how far it is behind. */
+void mesh__share_measure(struct mesh__reader *reader, struct mesh__share *share);
 /* When the share wants to be tended though nothing arrives. */
 int64_t mesh__share_due_ns(struct mesh__reader *reader, struct mesh__share *share);
 

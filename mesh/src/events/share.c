@@ -189,7 +189,6 @@ MESH_STATUS mesh__shares_check(struct mesh__reader *reader)
         } else {
             check(reader, &reader->shares[i]);
         }
-        mesh_gauge_set(reader->shares[i].lag, (double)mesh__inflow_lag(reader, &reader->shares[i]));
     }
     return MESH_OK;
 }
@@ -239,10 +238,25 @@ static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *s
         /* What is no more in the stream when it is first read was not missed. */
         mesh__inflow_assume(reader, share, reader->link.stream.first_sequence - 1);
     }
+    mesh__share_measure(reader, share);
     return MESH_OK;
 }
 
 /* ---- tending ---- */
+
+/* What waits is only known while the share is open; for how long it may have waited always is. */
+void mesh__share_measure(struct mesh__reader *reader, struct mesh__share *share)
+{
+    int64_t now_ns = mesh__now_ns();
+
+    if (share->open && mesh__link_up(&reader->link)) {
+        uint64_t lag = mesh__inflow_lag(reader, share);
+
+        mesh_gauge_set(share->lag, (double)lag);
+        share->current_ns = lag == 0 ? now_ns : share->current_ns;
+    }
+    mesh_gauge_set(share->behind, (double)(now_ns - share->current_ns) / MESH_NS_PER_S);
+}
 
 static void pull(struct mesh__reader *reader, struct mesh__share *share)
 {
@@ -299,14 +313,26 @@ static void write_cursor(struct mesh__reader *reader, struct mesh__share *share)
     }
 }
 
+/* It is opened again where it was. */
+static void break_off(struct mesh__reader *reader, struct mesh__share *share, const char *why)
+{
+    mesh_counter_add(reader->breaks, 1);
+    if (mesh__rarely_now(&share->complaint)) {
+        log_share(MESH_LOG_WARN, share, "the deliveries of a share broke off", why);
+    }
+    mesh__share_close(reader, share);
+    share->retry_ns = mesh__in_ms(REOPEN_MS);
+}
+
 bool mesh__share_tend(struct mesh__reader *reader, struct mesh__share *share)
 {
+    const char *broken;
+
     if (mesh__now_ns() < share->retry_ns) {
         return false;
     }
-    if (share->open && mesh__inflow_broken(reader, share)) {
-        mesh__share_close(reader, share);
-        share->retry_ns = mesh__in_ms(REOPEN_MS);
+    if (share->open && (broken = mesh__inflow_broken(reader, share)) != NULL) {
+        break_off(reader, share, broken);
         return false;
     }
     if (!share->open) {

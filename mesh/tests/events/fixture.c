@@ -298,6 +298,28 @@ uint64_t counter_of(const char *name)
     return mesh_counter_value(mesh_counter(name, "", NULL));
 }
 
+double share_gauge(const char *name, const char *key)
+{
+    char partition[12];
+    const char *labels[] = {"source", "counter", "partition", partition, NULL};
+
+    (void)snprintf(partition, sizeof(partition), "%d", mesh__partition(key));
+    return mesh_gauge_value(mesh_gauge(name, "", labels));
+}
+
+void wait_for_share_gauge(const char *name, const char *key, double least, double most)
+{
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
+    double value;
+
+    while (((value = share_gauge(name, key)) < least || value > most) && mesh__now_ns() < end_ns) {
+        pause_ms(5);
+    }
+    if (value < least || value > most) {
+        fail_msg("%s is %f, not from %f to %f", name, value, least, most);
+    }
+}
+
 /* ---- the servers ---- */
 
 static pid_t broker_pid(void)

@@ -5,11 +5,13 @@
 #include "events/envelope.h"
 #include "fixture.h"
 
+#include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Tests may replace the table in force. */
 static const struct broker *nats;
@@ -227,6 +229,44 @@ void publish_raw(const char *subject, const char *id, const void *data, size_t s
         pause_ms(1);
     }
     dump_disconnect(&dump, connection);
+}
+
+static int dial(const char *url)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    char host[128];
+    char *port;
+    int fd;
+
+    (void)snprintf(host, sizeof(host), "%s", strstr(url, "://") + 3);
+    port = strchr(host, ':');
+    *port++ = '\0';
+    CHECK_INT(getaddrinfo(host, port, &hints, &found), 0);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(connect(fd, found->ai_addr, found->ai_addrlen), 0);
+    freeaddrinfo(found);
+    return fd;
+}
+
+/* In the broker's own protocol: the seam has no headers but the id. */
+void publish_with_header(const char *subject, const char *header, const void *data, size_t size)
+{
+    FILE *stream = fdopen(dial(env("TEST_NATS_URL")), "r+");
+    size_t header_size = strlen("NATS/1.0\r\n") + strlen(header) + strlen("\r\n\r\n");
+    char line[4096];
+
+    CHECK(stream != NULL);
+    (void)fprintf(stream, "CONNECT {\"verbose\":false,\"headers\":true}\r\n");
+    (void)fprintf(stream, "HPUB %s %zu %zu\r\nNATS/1.0\r\n%s\r\n\r\n", subject, header_size,
+                  header_size + size, header);
+    CHECK_INT(fwrite(data, 1, size, stream), size);
+    (void)fprintf(stream, "\r\nPING\r\n");
+    CHECK_INT(fflush(stream), 0);
+    do { /* the answer comes behind what was published */
+        CHECK(fgets(line, sizeof(line), stream) != NULL);
+    } while (strncmp(line, "PONG", 4) != 0);
+    (void)fclose(stream);
 }
 
 void send_raw(const char *subject, const char *text)

@@ -23,7 +23,9 @@ void check_stream(struct service *service);
 void wait_for_stream(const char *system, uint64_t n);
 /* A raw message under a subject. */
 void publish_raw(const char *subject, const char *id, const void *data, size_t size);
-/* The same without waiting for an answer that means something. */
+/* The same with a header such as "Status: 404" instead of an id. */
+void publish_with_header(const char *subject, const char *header, const void *data, size_t size);
+/* A text, without waiting for an answer that means something. */
 void send_raw(const char *subject, const char *text);
 void make_stream(const struct broker_stream_config *config);
 void delete_stream(const char *system);

@@ -241,6 +241,28 @@ TEST(junk_in_the_stream_is_passed_over)
     stop_events(events);
 }
 
+TEST(a_message_that_looks_like_a_note_of_the_broker_is_a_message)
+{
+    struct pair *pair = pair_new("read22");
+    uint64_t failures = counter_of("mesh_consumer_failures_total");
+    uint64_t breaks = counter_of("mesh_consumer_breaks_total");
+    struct mesh_events *events;
+    char subject[64];
+
+    (void)snprintf(subject, sizeof(subject), "read22.%d.counter.Counted", mesh__partition("k"));
+    events = consume(&pair->consumer);
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 1);
+    publish_with_header(subject, "Status: 404", "x", 1);
+    publish_with_header(subject, "Status: 100\r\nNats-Last-Stream: 99", "", 0);
+    publish_with_header(subject, "Status: hello", "\xff", 1);
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 2);
+    CHECK_INT(counter_of("mesh_consumer_failures_total") - failures, 3); /* they are no events */
+    CHECK_INT(counter_of("mesh_consumer_breaks_total"), breaks);
+    stop_events(events);
+}
+
 TEST(an_event_published_twice_under_other_ids_of_the_broker_is_handled_once)
 {
     struct pair *pair = pair_new("read14");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brokers that say odd things, and replicas that work at the same time. */
 #include "consumer.h"
+#include "core/log_impl.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -8,7 +9,22 @@
 
 static const struct broker *real;
 /* What goes wrong now: the table itself stays as it is while threads use it. */
-static atomic_bool late_state, noting, odd_relays;
+static atomic_bool late_state, no_state, noting, odd_relays;
+
+static void be_normal(void)
+{
+    atomic_store(&late_state, false);
+    atomic_store(&no_state, false);
+    atomic_store(&noting, false);
+    atomic_store(&odd_relays, false);
+}
+
+/* Until the end of the test. */
+static void be_odd(atomic_bool *way)
+{
+    at_end(be_normal);
+    atomic_store(way, true);
+}
 
 /* ---- a state of the stream that is older than the cursor ---- */
 
@@ -25,6 +41,15 @@ static enum mesh_status late_ensure(struct mesh_ctx *ctx, struct broker_connecti
     return status;
 }
 
+static enum mesh_status missing_state(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const char *stream, struct broker_stream *ret_stream)
+{
+    if (atomic_load(&no_state)) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "no state on purpose");
+    }
+    return real->stream_state(ctx, connection, stream, ret_stream);
+}
+
 TEST(a_cursor_that_another_replica_has_moved_since_is_no_lost_stream)
 {
     struct pair *pair = pair_new("odd1");
@@ -35,16 +60,30 @@ TEST(a_cursor_that_another_replica_has_moved_since_is_no_lost_stream)
     publish_keys(pair->publisher, 10);
     check_effects(&pair->consumer, 100);
     stop_events(events);
-    atomic_store(&late_state, true);
+    be_odd(&late_state);
     events = consume(&pair->consumer);
     publish_keys(pair->publisher, 1);
     check_effects(&pair->consumer, 110);
     CHECK_INT(counter_of("mesh_consumer_rewinds_total"), rewinds);
     stop_events(events);
-    atomic_store(&late_state, false);
 }
 
 /* ---- a consumer that the broker no longer has ---- */
+
+#define BREAK "the deliveries of a share broke off"
+#define ENDED "the broker has ended its consumer"
+
+static atomic_int logged_breaks;
+
+static void keep_line(void *arg, const char *line, size_t size)
+{
+    (void)arg;
+    if (memmem(line, size, BREAK, strlen(BREAK)) != NULL &&
+        memmem(line, size, ENDED, strlen(ENDED)) != NULL) {
+        atomic_fetch_add(&logged_breaks, 1);
+    }
+    (void)fwrite(line, 1, size, stderr);
+}
 
 static struct {
     pthread_mutex_t lock;
@@ -70,6 +109,14 @@ static enum mesh_status noted_open(struct mesh_ctx *ctx, struct broker_connectio
     return status;
 }
 
+static void note_opened(void)
+{
+    pthread_mutex_lock(&opened.lock);
+    opened.n = 0;
+    pthread_mutex_unlock(&opened.lock);
+    be_odd(&noting);
+}
+
 /* Sooner than silence would tell. */
 static void wait_for_opened(int wanted)
 {
@@ -88,9 +135,10 @@ static void wait_for_opened(int wanted)
 TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
 {
     struct pair *pair = pair_new("odd2");
+    uint64_t breaks = counter_of("mesh_consumer_breaks_total");
     struct mesh_events *events;
 
-    atomic_store(&noting, true);
+    note_opened();
     events = consume(&pair->consumer);
     publish_keys(pair->publisher, 5);
     check_effects(&pair->consumer, 50);
@@ -99,10 +147,54 @@ TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
         delete_consumer("odd2", opened.names[i]);
     }
     wait_for_opened(2 * MESH_PARTITIONS);
+    CHECK_INT(counter_of("mesh_consumer_breaks_total") - breaks, MESH_PARTITIONS);
+    CHECK(atomic_load(&logged_breaks) > 0);
     publish_keys(pair->publisher, 5);
     check_effects(&pair->consumer, 100);
     stop_events(events);
-    atomic_store(&noting, false);
+}
+
+/* ---- figures ---- */
+
+TEST(a_share_shows_what_waits_for_it_from_its_opening_on)
+{
+    struct pair *pair = pair_new("odd5");
+    struct mesh_events *events;
+
+    count_and_commit(pair->publisher, "k", 7);
+    wait_for_stream("odd5", 7);
+    atomic_store(&pair->consumer.slow, 20000); /* nothing ends before the test does */
+    events = consume(&pair->consumer);
+    while (atomic_load(&pair->consumer.calls) == 0) {
+        usleep(1000);
+    }
+    CHECK(share_gauge("mesh_consumer_lag", "k") == 7);
+    stop_events(events);
+}
+
+TEST(a_share_shows_how_far_it_is_behind_while_the_broker_is_away)
+{
+    struct pair *pair = pair_new("odd4");
+    struct mesh_events *events;
+
+    atomic_store(&pair->consumer.refuse, true);
+    count_and_commit(pair->publisher, "poison", 5);
+    wait_for_stream("odd4", 5);
+    note_opened();
+    events = consume(&pair->consumer);
+    wait_for_opened(MESH_PARTITIONS);
+    be_odd(&no_state); /* nothing can be asked later */
+    wait_for_share_gauge("mesh_consumer_lag", "poison", 5, 5);
+    kill_broker();
+    wait_for_share_gauge("mesh_consumer_behind_seconds", "poison", 1, 1000);
+    CHECK(share_gauge("mesh_consumer_lag", "poison") == 5);
+    atomic_store(&pair->consumer.refuse, false);
+    atomic_store(&no_state, false);
+    start_broker();
+    check_effects(&pair->consumer, 5);
+    wait_for_share_gauge("mesh_consumer_lag", "poison", 0, 0);
+    wait_for_share_gauge("mesh_consumer_behind_seconds", "poison", 0, 0);
+    stop_events(events);
 }
 
 /* ---- two relays at once ---- */
@@ -142,7 +234,7 @@ TEST(two_relays_whose_events_are_not_recognised_as_the_same_have_the_effects_of_
     uint64_t duplicates = counter_of("mesh_consumer_duplicates_total");
     int n = 0;
 
-    atomic_store(&odd_relays, true);
+    be_odd(&odd_relays);
     other = start_events(pair->publisher, true, NULL, NULL);
     events = consume(&pair->consumer);
     for (; atomic_load(&relays) < 2; n++) {
@@ -153,7 +245,6 @@ TEST(two_relays_whose_events_are_not_recognised_as_the_same_have_the_effects_of_
     wait_for_counter("mesh_consumer_duplicates_total", duplicates + 500); /* each came twice */
     stop_events(events);
     stop_events(other);
-    atomic_store(&odd_relays, false);
 }
 
 static int set_up(void **state)
@@ -164,9 +255,11 @@ static int set_up(void **state)
     real = mesh__broker;
     odd = *real;
     odd.stream_ensure = late_ensure;
+    odd.stream_state = missing_state;
     odd.consumer_open = noted_open;
     odd.publish = late_publish;
     mesh__broker = &odd;
+    mesh__log_capture(keep_line, NULL);
     return 0;
 }
 
