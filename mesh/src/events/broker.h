@@ -8,6 +8,7 @@
 #define BROKER_WINDOW 256 /* publications of one connection under way at the same time */
 #define BROKER_ID_SIZE 129
 #define BROKER_NAME_SIZE 129
+#define BROKER_SERVERS 16 /* of a list; more are not used */
 
 /* Never reconnects by itself: once closed, its owner makes a new one. */
 struct broker_connection;
@@ -68,7 +69,7 @@ struct broker_callbacks {
 };
 
 struct broker_options {
-    const char *url;  /* one URL or a comma list */
+    const char *url;  /* of one server */
     const char *name; /* shown by the broker's monitoring */
     struct broker_callbacks callbacks;
 };
@@ -107,8 +108,8 @@ struct broker_publication {
 };
 
 /*
- * Functions that wait do so for less than a second, then fail with MESH_UNAVAILABLE. Those without
- * ctx may be called from any thread.
+ * Functions that wait do so for less than a second, then fail with MESH_UNAVAILABLE; only the name
+ * of a server may take longer to look up. Those without ctx may be called from any thread.
  */
 struct broker {
     MESH_STATUS (*connect)(struct mesh_ctx *ctx, const struct broker_options *options,

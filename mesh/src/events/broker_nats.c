@@ -23,7 +23,6 @@
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_US 1000
 #define CONSUMER_KEPT_S 300 /* without a pull */
-#define MAX_SERVERS 16
 
 /* The next step of a chain that ends at its first failure. */
 #define THEN(status, call) ((status) == NATS_OK ? (call) : (status))
@@ -206,25 +205,15 @@ static void on_ping(natsConnection *nats, natsSubscription *sub, natsMsg *messag
 
 /* ---- connection ---- */
 
-/* SetURL refuses a comma list. */
-static natsStatus set_servers(natsOptions *options, const char *url)
-{
-    char *list = mesh__strdup(url);
-    const char *servers[MAX_SERVERS];
-    int n = mesh__broker_split(list, servers, MAX_SERVERS);
-    natsStatus status = n > 0 ? natsOptions_SetServers(options, servers, n) : NATS_INVALID_ARG;
-
-    free(list);
-    return status;
-}
-
 static natsStatus make_options(natsOptions **ret_options, const struct broker_options *from,
                                void *closure)
 {
     natsOptions *options = NULL;
     natsStatus status = natsOptions_Create(&options);
 
-    status = THEN(status, set_servers(options, from->url));
+    status = THEN(status, natsOptions_SetURL(options, from->url));
+    /* Each that it tries takes its time. */
+    status = THEN(status, natsOptions_SetIgnoreDiscoveredServers(options, true));
     status = THEN(status, natsOptions_SetName(options, from->name));
     status = THEN(status, natsOptions_SetTimeout(options, CONNECT_MS));
     /* A connection that comes back would hide what was lost meanwhile. */

@@ -70,6 +70,9 @@ MESH_STATUS mesh__events_check(struct mesh_ctx *ctx, struct mesh_events *events)
 
     mesh__link_init(&link, events, "check");
     status = mesh__link_open(ctx, &link, &callbacks);
+    for (int i = 1; i < link.n_servers && status == MESH_UNAVAILABLE; i++) {
+        status = mesh__link_open(ctx, &link, &callbacks);
+    }
     mesh__link_done(&link);
     return status;
 }

@@ -54,7 +54,11 @@ bool mesh__rarely_now(struct mesh__rarely *rarely);
 
 struct mesh__link {
     struct mesh_events *events;
-    const char *role;                     /* "relay" */
+    const char *role; /* "relay" */
+    char *list;       /* of servers, cut into: */
+    const char *servers[BROKER_SERVERS];
+    int n_servers;
+    int server;                           /* to be tried next */
     struct broker_connection *connection; /* NULL: there is none; changed under lock */
     pthread_mutex_t lock;
     atomic_bool closed;          /* the broker has closed it */
@@ -68,7 +72,8 @@ struct mesh__link {
 
 void mesh__link_init(struct mesh__link *link, struct mesh_events *events, const char *role);
 void mesh__link_done(struct mesh__link *link);
-/* Connects, creates or checks the stream, and logs what came of it. */
+/* Connects to one of the servers, the next time to the next one; creates or checks the stream, and
+ * logs what came of it. */
 MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
                             const struct broker_callbacks *callbacks);
 void mesh__link_close(struct mesh__link *link);

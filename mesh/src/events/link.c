@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
+#include "core/fatal.h"
 #include "events/envelope.h"
 #include "events/events_impl.h"
+
+#include <stdlib.h>
 
 #define DUPLICATES_S 120
 #define MESSAGE_SIZE ((int64_t)MESH_ENVELOPE_MAX + 1024) /* with its header */
@@ -37,8 +40,14 @@ void mesh__link_init(struct mesh__link *link, struct mesh_events *events, const 
 {
     const char *labels[] = {"connection", role, NULL};
 
-    *link = (struct mesh__link){.events = events, .role = role};
+    uint8_t random;
+
+    *link = (struct mesh__link){
+        .events = events, .role = role, .list = mesh__strdup(events->options.nats_url)};
     pthread_mutex_init(&link->lock, NULL);
+    link->n_servers = mesh__broker_split(link->list, link->servers, BROKER_SERVERS);
+    mesh__clock->random(&random, sizeof(random));
+    link->server = link->n_servers > 0 ? random % link->n_servers : 0;
     link->connected = mesh_gauge("mesh_broker_connected",
                                  "1 while there is a connection to the message broker", labels);
     link->conflicts = mesh_counter("mesh_stream_conflicts_total",
@@ -49,6 +58,16 @@ void mesh__link_done(struct mesh__link *link)
 {
     mesh__link_close(link);
     pthread_mutex_destroy(&link->lock);
+    free(link->list);
+}
+
+/* One at a time, so that a stop has to wait for no more than one that does not answer. */
+static const char *next_server(struct mesh__link *link)
+{
+    const char *server = link->n_servers > 0 ? link->servers[link->server] : "";
+
+    link->server = link->server + 1 < link->n_servers ? link->server + 1 : 0;
+    return server;
 }
 
 /* Returns the connection that was there before. */
@@ -98,9 +117,8 @@ static void complain(struct mesh_ctx *ctx, struct mesh__link *link, enum mesh_st
 MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
                             const struct broker_callbacks *callbacks)
 {
-    const struct broker_options options = {.url = link->events->options.nats_url,
-                                           .name = link->events->label,
-                                           .callbacks = *callbacks};
+    const struct broker_options options = {
+        .url = next_server(link), .name = link->events->label, .callbacks = *callbacks};
     struct broker_connection *connection;
     enum mesh_status status;
 

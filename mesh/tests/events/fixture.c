@@ -159,6 +159,7 @@ struct service *service_new(const char *system, const char *name)
     /* A role finds the schema of its name. */
     (void)snprintf(service->url, sizeof(service->url), "postgresql://%s@%s", service->schema,
                    strchr(url, '@') + 1);
+    (void)snprintf(service->nats_url, sizeof(service->nats_url), "%s", env("TEST_NATS_URL"));
     service->ctx = mesh__ctx_new(name, 0, MESH_NO_DEADLINE);
     service->db = make_pool(service);
     service->silent = make_pool(service);
@@ -236,7 +237,7 @@ struct mesh_events *start_events(struct service *service, bool publishes,
 {
     const struct mesh_events_options options = {.system = service->system,
                                                 .service = "counter",
-                                                .nats_url = env("TEST_NATS_URL"),
+                                                .nats_url = service->nats_url,
                                                 .session_url = service->url,
                                                 .schema = service->schema,
                                                 .db = service->db,

@@ -7,10 +7,12 @@
 #include "test.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 TEST(each_event_is_handled_once_and_in_order_of_its_key)
@@ -380,6 +382,54 @@ TEST(a_consumer_stops_within_a_second_while_the_broker_does_not_answer)
     stop_events(events);
     CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
     stop_broker(SIGCONT);
+}
+
+TEST(of_a_list_of_brokers_any_one_is_enough)
+{
+    struct pair *pair = pair_new("read23");
+    struct mesh_events *events;
+
+    (void)snprintf(pair->consumer.service->nats_url, sizeof(pair->consumer.service->nats_url),
+                   "nats://127.0.0.1:1, nats://127.0.0.1:2,%s,nats://127.0.0.1:3",
+                   getenv("TEST_NATS_URL"));
+    events = consume(&pair->consumer);
+    CHECK(mesh__events_check(service_ctx(pair->consumer.service), events) == MESH_OK);
+    publish_keys(pair->publisher, 1);
+    check_effects(&pair->consumer, 10);
+    stop_events(events);
+}
+
+/* A port that takes connections and never says anything. */
+static int silent_port(int *ret_fd)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_ANY)}};
+    socklen_t size = sizeof(address);
+
+    *ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(*ret_fd, (struct sockaddr *)&address, size), 0);
+    CHECK_INT(listen(*ret_fd, 100), 0);
+    CHECK_INT(getsockname(*ret_fd, (struct sockaddr *)&address, &size), 0);
+    return ntohs(address.sin_port);
+}
+
+TEST(a_consumer_stops_within_a_second_while_many_brokers_do_not_answer)
+{
+    struct service *service = service_new("read24", "counter");
+    struct mesh_events *events;
+    int64_t began_ns;
+    int fd, connected;
+    int port = silent_port(&fd);
+
+    (void)snprintf(service->nats_url, sizeof(service->nats_url),
+                   "127.0.0.1:%d,localhost:%d,127.0.0.2:%d,127.0.0.3:%d", port, port, port, port);
+    events = start_events(service, true, NULL, NULL);
+    connected = accept(fd, NULL, NULL);
+    CHECK(connected >= 0);
+    began_ns = mesh__now_ns();
+    stop_events(events);
+    CHECK(mesh__now_ns() - began_ns < 1500 * MESH_NS_PER_MS);
+    close(connected);
+    close(fd);
 }
 
 TEST(a_quiet_share_follows_the_stream_so_that_its_old_end_is_no_gap)
