@@ -96,6 +96,8 @@ void mesh__relay_stop(struct mesh__relay *relay);
 void mesh__relay_free(struct mesh__relay *relay);
 /* A commit of this process has written events. arg is the relay; any thread. */
 void mesh__relay_wake(void *arg);
+/* Without such a call it looks so often; a test makes it longer. */
+extern _Atomic int64_t mesh__relay_idle_ms;
 
 struct mesh__reader *mesh__reader_new(struct mesh_events *events);
 void mesh__reader_start(struct mesh__reader *reader);

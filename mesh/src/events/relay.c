@@ -16,7 +16,6 @@
 #define PAGE 1000 /* as in sql/fetch_pass.sql */
 #define FEW 32    /* as in sql/fetch_few.sql: even the largest events fit into memory */
 #define SPACING_MS 3
-#define IDLE_MS 50
 #define SAVE_MS 1000
 #define MEASURE_MS 1000
 #define STATEMENT_MS 10000
@@ -25,6 +24,8 @@
 #define STOP_DRAIN_MS 300
 #define STOP_PATIENCE_MS 400
 #define NOTHING_PUBLISHED "1:1:"
+
+_Atomic int64_t mesh__relay_idle_ms = 50;
 
 struct mesh__relay {
     struct mesh_events *events;
@@ -118,16 +119,21 @@ static bool in_stream(const struct broker_stream *stream, uint64_t sequence)
 }
 
 /*
- * The broker remembers message ids longer than messages: after a purge it calls an event a
- * duplicate of one that is not there.
+ * Why an event that is acknowledged may not be stored; NULL if it is. The broker remembers message
+ * ids longer than messages: after a purge it calls an event a duplicate of one that is not there.
  */
-static bool really_stored(struct mesh__relay *relay, const struct mesh__slot *slot)
+static const char *doubt(struct mesh__relay *relay, const struct mesh__slot *slot)
 {
     if (slot->state != MESH__SLOT_DUPLICATE || in_stream(&relay->link.stream, slot->sequence)) {
-        return true;
+        return NULL;
     }
-    return mesh__link_look(relay->ctx, &relay->link) == MESH_OK &&
-           in_stream(&relay->link.stream, slot->sequence);
+    if (mesh__link_look(relay->ctx, &relay->link) != MESH_OK) {
+        return mesh_printf(relay->ctx, "what an event is a duplicate of cannot be looked for: %s",
+                           mesh_ctx_error(relay->ctx));
+    }
+    return in_stream(&relay->link.stream, slot->sequence)
+               ? NULL
+               : "the broker took an event for a duplicate of one that it does not have";
 }
 
 /* Takes what is acknowledged out of the window, in order. */
@@ -136,9 +142,10 @@ static void settle(struct mesh__relay *relay)
     struct mesh__slot slot;
 
     while (mesh__window_oldest(&relay->window, &slot)) {
-        if (!really_stored(relay, &slot)) {
-            mesh__window_refuse(&relay->window, "the broker took an event for a duplicate of one "
-                                                "that it does not have");
+        const char *reason = doubt(relay, &slot);
+
+        if (reason != NULL) {
+            mesh__window_refuse(&relay->window, reason);
             return;
         }
         relay->acked_id = slot.id;
@@ -471,7 +478,7 @@ static void *relay_main(void *arg)
         }
         relay->backoff.last_ms = 0;
         save_if_due(relay);
-        sleep_until(relay, began_ns + IDLE_MS * MESH_NS_PER_MS, true);
+        sleep_until(relay, mesh__after_ms(began_ns, mesh__relay_idle_ms), true);
         sleep_until(relay, began_ns + SPACING_MS * MESH_NS_PER_MS, false);
     }
     if (relay->done != NULL) {

@@ -3,8 +3,11 @@
 
 #include "checks.h"
 #include "core/fatal.h"
+#include "core/log_impl.h"
+#include "events/events_impl.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +57,7 @@ static struct {
     struct service *services[LEFT_MAX];
     size_t n_services;
     const struct broker *broker; /* NULL: the table in force is that of all tests */
+    int64_t relay_idle_ms;
     bool broker_is_stopped;
     bool broker_is_dead;
 } left;
@@ -69,6 +73,18 @@ void use_broker(const struct broker *table)
     CHECK(left.broker == NULL);
     left.broker = mesh__broker;
     mesh__broker = table;
+}
+
+static void wake_relays(void)
+{
+    mesh__relay_idle_ms = left.relay_idle_ms;
+}
+
+void let_relays_sleep(void)
+{
+    left.relay_idle_ms = mesh__relay_idle_ms;
+    mesh__relay_idle_ms = 3600000;
+    at_end(wake_relays);
 }
 
 static void service_free(struct service *service)
@@ -319,6 +335,46 @@ void wait_for_share_gauge(const char *name, const char *key, double least, doubl
     if (value < least || value > most) {
         fail_msg("%s is %f, not from %f to %f", name, value, least, most);
     }
+}
+
+static struct {
+    pthread_mutex_t lock;
+    const char *text;
+    int n;
+} watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void watch_line(void *arg, const char *line, size_t size)
+{
+    (void)arg;
+    pthread_mutex_lock(&watched.lock);
+    watched.n +=
+        watched.text != NULL && memmem(line, size, watched.text, strlen(watched.text)) != NULL;
+    pthread_mutex_unlock(&watched.lock);
+    (void)fwrite(line, 1, size, stderr);
+}
+
+/* Before there are threads. */
+__attribute__((constructor)) static void watch_all_lines(void)
+{
+    mesh__log_capture(watch_line, NULL);
+}
+
+void watch_log(const char *text)
+{
+    pthread_mutex_lock(&watched.lock);
+    watched.text = text;
+    watched.n = 0;
+    pthread_mutex_unlock(&watched.lock);
+}
+
+int watched_lines(void)
+{
+    int n;
+
+    pthread_mutex_lock(&watched.lock);
+    n = watched.n;
+    pthread_mutex_unlock(&watched.lock);
+    return n;
 }
 
 /* ---- the servers ---- */

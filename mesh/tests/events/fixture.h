@@ -53,6 +53,8 @@ void stop_events(struct mesh_events *events);
 void at_end(void (*call)(void));
 /* Puts this table in force until the end of the test; before the events are started. */
 void use_broker(const struct broker *table);
+/* Nothing but a commit wakes a relay until the end of the test; before the events are started. */
+void let_relays_sleep(void);
 /* Takes down what the test has left, also when it failed: its threads, its memory, its servers. */
 int tidy_up(void **state);
 
@@ -75,6 +77,10 @@ void wait_for_counter(const char *name, uint64_t least);
 /* A gauge of the share that the key belongs to. */
 double share_gauge(const char *name, const char *key);
 void wait_for_share_gauge(const char *name, const char *key, double least, double most);
+
+/* Counts the lines of the log that contain this text, from now on. */
+void watch_log(const char *text);
+int watched_lines(void);
 
 /* ---- the servers ---- */
 

@@ -21,7 +21,9 @@ __attribute__((constructor)) static void keep_broker(void)
     nats = mesh__broker;
 }
 
-struct dump {
+/* Not on the stack of a test, which may fail while its connection is open. */
+static struct dump {
+    struct broker_connection *connection;
     pthread_mutex_t lock;
     struct broker_message *first;
     struct broker_message **end;
@@ -29,7 +31,7 @@ struct dump {
     atomic_int acks;
     atomic_int failures;
     struct mesh_ctx *ctx;
-};
+} dump;
 
 static void dump_closed(void *arg)
 {
@@ -38,23 +40,21 @@ static void dump_closed(void *arg)
 
 static void dump_ack(void *arg, uint64_t token, const struct broker_ack *ack)
 {
-    struct dump *dump = arg;
-
+    (void)arg;
     (void)token;
-    atomic_fetch_add(ack->stored && !ack->duplicate ? &dump->acks : &dump->failures, 1);
+    atomic_fetch_add(ack->stored && !ack->duplicate ? &dump.acks : &dump.failures, 1);
 }
 
 static void dump_message(void *arg, struct broker_message *message)
 {
-    struct dump *dump = arg;
-
-    pthread_mutex_lock(&dump->lock);
-    *dump->end = message;
-    dump->end = &message->next;
+    (void)arg;
+    pthread_mutex_lock(&dump.lock);
+    *dump.end = message;
+    dump.end = &message->next;
     if (message->pending == 0) {
-        atomic_store(&dump->over, true);
+        atomic_store(&dump.over, true);
     }
-    pthread_mutex_unlock(&dump->lock);
+    pthread_mutex_unlock(&dump.lock);
 }
 
 static void dump_pull(void *arg, const struct broker_pull_note *note)
@@ -69,59 +69,71 @@ static void dump_ping(void *arg, const char *subject)
     (void)subject;
 }
 
-/* NULL if the broker does not answer. */
-static struct broker_connection *try_connect(struct dump *dump)
+static void dump_disconnect(void)
+{
+    nats->close(dump.connection);
+    dump.connection = NULL;
+    pthread_mutex_destroy(&dump.lock);
+    mesh__ctx_free(dump.ctx);
+}
+
+/* False if the broker does not answer. */
+static bool try_connect(void)
 {
     const struct broker_options options = {
         .url = env("TEST_NATS_URL"),
         .name = "test",
-        .callbacks = {dump, dump_closed, dump_ack, dump_message, dump_pull, dump_ping}};
+        .callbacks = {NULL, dump_closed, dump_ack, dump_message, dump_pull, dump_ping}};
     struct broker_connection *connection;
 
-    *dump = (struct dump){.ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE)};
-    dump->end = &dump->first;
-    pthread_mutex_init(&dump->lock, NULL);
-    return nats->connect(dump->ctx, &options, &connection) == MESH_OK ? connection : NULL;
-}
-
-static struct broker_connection *dump_connect(struct dump *dump)
-{
-    struct broker_connection *connection = try_connect(dump);
-
-    if (connection == NULL) {
-        fail_msg("%s", mesh_ctx_error(dump->ctx));
+    if (dump.connection != NULL) { /* of a test that failed */
+        dump_disconnect();
     }
-    return connection;
+    dump = (struct dump){.ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE)};
+    dump.end = &dump.first;
+    pthread_mutex_init(&dump.lock, NULL);
+    if (nats->connect(dump.ctx, &options, &connection) != MESH_OK) {
+        return false;
+    }
+    dump.connection = connection;
+    return true;
 }
 
-static void dump_disconnect(struct dump *dump, struct broker_connection *connection)
+static struct broker_connection *dump_connect(void)
 {
-    nats->close(connection);
-    pthread_mutex_destroy(&dump->lock);
-    mesh__ctx_free(dump->ctx);
+    if (!try_connect()) {
+        fail_msg("%s", mesh_ctx_error(dump.ctx));
+    }
+    return dump.connection;
 }
 
-static uint64_t stream_size(struct dump *dump, struct broker_connection *connection,
-                            const char *system)
+/* Between two looks; fails the test when it has waited for long enough. */
+static void look_again_soon(int64_t end_ns)
+{
+    CHECK(mesh__now_ns() < end_ns);
+    pause_ms(1);
+}
+
+static uint64_t stream_size(struct broker_connection *connection, const char *system)
 {
     struct broker_stream stream;
-    enum mesh_status status = nats->stream_state(dump->ctx, connection, system, &stream);
+    enum mesh_status status = nats->stream_state(dump.ctx, connection, system, &stream);
 
     return status == MESH_OK && stream.first_sequence > 0 /* 0: never used */
                ? stream.last_sequence + 1 - stream.first_sequence
                : 0;
 }
 
-static void fetch(struct dump *dump, struct broker_connection *connection, const char *system)
+static void fetch(struct broker_connection *connection, const char *system)
 {
     struct broker_consumer consumer;
     char subject[64];
 
     (void)snprintf(subject, sizeof(subject), "%s.*.*.*", system);
-    CHECK(nats->consumer_open(dump->ctx, connection, system, subject, 1, &consumer) == MESH_OK);
-    for (uint64_t tag = 0; !atomic_load(&dump->over); tag++) {
+    CHECK(nats->consumer_open(dump.ctx, connection, system, subject, 1, &consumer) == MESH_OK);
+    for (uint64_t tag = 0; !atomic_load(&dump.over); tag++) {
         CHECK(tag < PATIENCE_MS / 10);
-        CHECK(nats->consumer_pull(dump->ctx, connection, system, consumer.name, tag, 100000) ==
+        CHECK(nats->consumer_pull(dump.ctx, connection, system, consumer.name, tag, 100000) ==
               MESH_OK);
         pause_ms(10); /* a pull ends at a number of bytes, too: then the next goes on */
     }
@@ -152,14 +164,13 @@ static void read_row(struct mesh_ctx *ctx, const struct broker_message *message,
 
 struct published *read_stream(const char *system, size_t *ret_n)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
-    uint64_t size = stream_size(&dump, connection, system);
+    struct broker_connection *connection = dump_connect();
+    uint64_t size = stream_size(connection, system);
     struct published *rows = calloc(size + 1, sizeof(*rows));
     size_t n = 0;
 
     if (size > 0) {
-        fetch(&dump, connection, system);
+        fetch(connection, system);
     }
     for (struct broker_message *at = dump.first, *next; at != NULL; at = next) {
         next = at->next;
@@ -169,7 +180,7 @@ struct published *read_stream(const char *system, size_t *ret_n)
         }
         free(at);
     }
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
     *ret_n = n;
     return rows;
 }
@@ -204,15 +215,14 @@ void check_stream(struct service *service)
 
 void wait_for_stream(const char *system, uint64_t n)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
     int64_t end_ns = mesh__in_ms(PATIENCE_MS);
     uint64_t size;
 
-    while ((size = stream_size(&dump, connection, system)) < n && mesh__now_ns() < end_ns) {
+    while ((size = stream_size(connection, system)) < n && mesh__now_ns() < end_ns) {
         pause_ms(5);
     }
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
     CHECK_INT(size, n);
 }
 
@@ -220,15 +230,15 @@ void publish_raw(const char *subject, const char *id, const void *data, size_t s
 {
     const struct broker_publication publication = {
         .subject = subject, .id = id, .data = data, .size = size};
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
 
     CHECK(nats->publish(dump.ctx, connection, &publication, 0) == MESH_OK);
     while (atomic_load(&dump.acks) == 0) {
         CHECK_INT(atomic_load(&dump.failures), 0);
-        pause_ms(1);
+        look_again_soon(end_ns);
     }
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
 }
 
 static int dial(const char *url)
@@ -273,71 +283,68 @@ void send_raw(const char *subject, const char *text)
 {
     const struct broker_publication publication = {
         .subject = subject, .id = "", .data = text, .size = strlen(text)};
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
 
     CHECK(nats->publish(dump.ctx, connection, &publication, 0) == MESH_OK);
     while (atomic_load(&dump.acks) + atomic_load(&dump.failures) == 0) {
-        pause_ms(1);
+        look_again_soon(end_ns);
     }
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
 }
 
 void delete_stream(const char *system)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
     struct broker_stream stream;
     char subject[96];
 
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.DELETE.%s", system);
-    nats->ping(connection, subject);
-    while (nats->stream_state(dump.ctx, connection, system, &stream) != MESH_NOT_FOUND) {
-        pause_ms(1);
-    }
-    dump_disconnect(&dump, connection);
+    do { /* a request without an answer may get lost */
+        look_again_soon(end_ns);
+        nats->ping(connection, subject);
+    } while (nats->stream_state(dump.ctx, connection, system, &stream) != MESH_NOT_FOUND);
+    dump_disconnect();
 }
 
 void make_stream(const struct broker_stream_config *config)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
     struct broker_stream stream;
 
     CHECK(nats->stream_ensure(dump.ctx, connection, config, &stream) == MESH_OK);
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
 }
 
 void purge_stream(const char *system)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
     char subject[96];
 
     (void)snprintf(subject, sizeof(subject), "$JS.API.STREAM.PURGE.%s", system);
-    nats->ping(connection, subject);
-    while (stream_size(&dump, connection, system) > 0) {
-        pause_ms(1);
-    }
-    dump_disconnect(&dump, connection);
+    do { /* a request without an answer may get lost */
+        look_again_soon(end_ns);
+        nats->ping(connection, subject);
+    } while (stream_size(connection, system) > 0);
+    dump_disconnect();
 }
 
 void delete_consumer(const char *system, const char *consumer)
 {
-    struct dump dump;
-    struct broker_connection *connection = dump_connect(&dump);
+    struct broker_connection *connection = dump_connect();
     struct broker_stream stream;
 
     nats->consumer_close(connection, system, consumer);
     CHECK(nats->stream_state(dump.ctx, connection, system, &stream) == MESH_OK); /* it was sent */
-    dump_disconnect(&dump, connection);
+    dump_disconnect();
 }
 
 bool broker_answers(void)
 {
-    struct dump dump;
-    struct broker_connection *connection = try_connect(&dump);
+    bool connected = try_connect();
 
-    dump_disconnect(&dump, connection);
-    return connection != NULL;
+    dump_disconnect();
+    return connected;
 }

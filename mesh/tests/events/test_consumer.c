@@ -201,6 +201,19 @@ TEST(a_broker_that_is_killed_under_load_costs_nothing)
     stop_events(events);
 }
 
+/* Emits an event that nobody asks for. */
+static void ignore_and_commit(struct service *publisher)
+{
+    struct mesh_ctx *ctx = service_ctx(publisher);
+    Test__Counter__V1__Ignored event = TEST__COUNTER__V1__IGNORED__INIT;
+    struct mesh_tx *tx = NULL;
+
+    event.key = mesh_strdup(ctx, "k");
+    CHECK(mesh_tx_begin(ctx, publisher->db, &tx) == MESH_OK);
+    CHECK(mesh_emit(ctx, tx, &publisher->ignored, &event.base) == MESH_OK);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+}
+
 TEST(events_that_nobody_asked_for_are_skipped_and_counted)
 {
     struct pair *pair = pair_new("read12");
@@ -208,14 +221,7 @@ TEST(events_that_nobody_asked_for_are_skipped_and_counted)
     uint64_t skipped = counter_of("mesh_consumer_skipped_total");
 
     for (int i = 0; i < 3; i++) {
-        struct mesh_ctx *ctx = service_ctx(pair->publisher);
-        Test__Counter__V1__Ignored event = TEST__COUNTER__V1__IGNORED__INIT;
-        struct mesh_tx *tx = NULL;
-
-        event.key = mesh_strdup(ctx, "k");
-        CHECK(mesh_tx_begin(ctx, pair->publisher->db, &tx) == MESH_OK);
-        CHECK(mesh_emit(ctx, tx, &pair->publisher->ignored, &event.base) == MESH_OK);
-        CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+        ignore_and_commit(pair->publisher);
     }
     events = consume(&pair->consumer);
     /* Alone, they move the cursor a little later. */
@@ -223,6 +229,27 @@ TEST(events_that_nobody_asked_for_are_skipped_and_counted)
     CHECK_INT(counter_of("mesh_consumer_skipped_total") - skipped, 3);
     count_and_commit(pair->publisher, "k", 1);
     check_effects(&pair->consumer, 1);
+    stop_events(events);
+}
+
+TEST(a_cursor_that_only_skips_is_written_now_and_then)
+{
+    struct pair *pair = pair_new("read26");
+    uint64_t skipped = counter_of("mesh_consumer_skipped_total");
+    struct mesh_events *events;
+
+    superuser_run("create function read26_consumer.note_move() returns trigger language plpgsql"
+                  "    as $$ begin update read26_consumer.knob set value = value + 1;"
+                  "                return null; end $$");
+    superuser_run("create trigger note_move after update on read26_consumer.cursor"
+                  "   for each row execute function read26_consumer.note_move()");
+    events = consume(&pair->consumer);
+    for (uint64_t n = 1; n <= 40; n++) {
+        ignore_and_commit(pair->publisher);
+        wait_for_counter("mesh_consumer_skipped_total", skipped + n);
+    }
+    CHECK(query_int(pair->consumer.service, "select value from knob") < 20);
+    wait_for_int(pair->consumer.service, "select max(sequence) from cursor", 40);
     stop_events(events);
 }
 
@@ -240,6 +267,33 @@ TEST(junk_in_the_stream_is_passed_over)
     count_and_commit(pair->publisher, "k", 1);
     events = consume(&pair->consumer);
     check_effects(&pair->consumer, 2);
+    stop_events(events);
+}
+
+TEST(an_event_whose_id_is_no_uuid_is_passed_over)
+{
+    struct pair *pair = pair_new("read25");
+    const struct mesh__envelope envelope = {.id = "0190A3B4-0000-7000-8000-00000000ABC",
+                                            .source = "/read25/counter",
+                                            .type = "test.counter.v1.Counted",
+                                            .subject = "k",
+                                            .payload = (const uint8_t *)"\x0a\x01k\x10\x01",
+                                            .payload_size = 5};
+    uint64_t failures = counter_of("mesh_consumer_failures_total");
+    struct mesh_events *events;
+    const uint8_t *bytes;
+    char subject[64];
+    size_t size;
+
+    count_and_commit(pair->publisher, "k", 1);
+    wait_for_stream("read25", 1);
+    (void)snprintf(subject, sizeof(subject), "read25.%d.counter.Counted", mesh__partition("k"));
+    CHECK(mesh__envelope_encode(service_ctx(pair->publisher), &envelope, &bytes, &size) == MESH_OK);
+    publish_raw(subject, "no uuid", bytes, size);
+    events = consume(&pair->consumer);
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 2);
+    CHECK_INT(counter_of("mesh_consumer_failures_total") - failures, 1);
     stop_events(events);
 }
 
@@ -332,6 +386,7 @@ TEST(events_emitted_by_a_handler_are_published_at_once)
     static struct service again;
     struct mesh_events *events;
 
+    let_relays_sleep();
     pair->consumer.publisher = &again;
     again.counted = pair->publisher->counted;
     again.counted.source = "echo";

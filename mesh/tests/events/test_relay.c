@@ -118,8 +118,10 @@ static void stop_writers(void)
 static void wait_for_rows(struct service *service, int64_t more)
 {
     int64_t wanted = query_int(service, "select count(*) from outbox") + more;
+    int64_t end_ns = mesh__in_ms(60000);
 
     while (query_int(service, "select count(*) from outbox") < wanted) {
+        CHECK(mesh__now_ns() < end_ns);
         usleep(2000);
     }
 }
@@ -226,6 +228,22 @@ TEST(a_broker_that_is_away_at_the_start_is_waited_for)
     stop_events(events);
 }
 
+/* ---- wakes ---- */
+
+TEST(a_commit_wakes_the_relay)
+{
+    struct service *service = service_new("relay18", "counter");
+    struct mesh_events *events;
+
+    let_relays_sleep();
+    events = start_events(service, true, NULL, NULL);
+    for (uint64_t n = 1; n <= 5; n++) {
+        count_and_commit(service, "k", 1);
+        wait_for_stream("relay18", n);
+    }
+    stop_events(events);
+}
+
 /* ---- a broker that fails ---- */
 
 static struct broker faulty;
@@ -257,65 +275,6 @@ TEST(failed_publications_are_repeated_from_the_first_failure)
     stop_writers();
     check_stream(service);
     CHECK(counter_of("mesh_relay_failures_total") > failures + 5);
-    stop_events(events);
-}
-
-static atomic_bool hold_acks;
-static struct broker_callbacks held;
-
-/* The broker has it, but its answer is a failure. */
-static void held_ack(void *arg, uint64_t token, const struct broker_ack *ack)
-{
-    static const struct broker_ack failure = {.error = "answer lost on purpose"};
-
-    held.on_ack(arg, token, atomic_load(&hold_acks) && token % 7 == 3 ? &failure : ack);
-}
-
-static enum mesh_status forgetful_connect(struct mesh_ctx *ctx,
-                                          const struct broker_options *options,
-                                          struct broker_connection **ret_connection)
-{
-    struct broker_options changed = *options;
-
-    if (strcmp(options->name, "relay7-counter") == 0 && options->callbacks.on_ack != NULL) {
-        held = options->callbacks;
-        changed.callbacks.on_ack = held_ack;
-    }
-    return real->connect(ctx, &changed, ret_connection);
-}
-
-TEST(events_whose_acknowledgement_failed_are_not_doubled)
-{
-    struct service *service = service_new("relay7", "counter");
-    struct mesh_events *events;
-
-    faulty = *real;
-    faulty.connect = forgetful_connect;
-    use_broker(&faulty);
-    atomic_store(&hold_acks, true);
-    events = start_events(service, true, NULL, NULL);
-    count_and_commit(service, "a", 30);
-    check_stream(service);
-    stop_events(events);
-}
-
-TEST(a_purge_that_the_broker_remembers_as_duplicates_is_no_publication)
-{
-    struct service *service = service_new("relay8", "counter");
-    struct mesh_events *events;
-    uint64_t failures = counter_of("mesh_relay_failures_total");
-
-    events = start_events(service, true, NULL, NULL);
-    count_and_commit(service, "a", 3);
-    wait_for_stream("relay8", 3);
-    stop_events(events);
-    purge_stream("relay8");
-    /* As after a crash: the relay begins from the start of its outbox. */
-    CHECK_INT(query_int(service, "with gone as (delete from relay_position returning 1)"
-                                 " select count(*) - count(*) from gone"),
-              0);
-    events = start_events(service, true, NULL, NULL);
-    wait_for_counter("mesh_relay_failures_total", failures + 1);
     stop_events(events);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brokers that say odd things, and replicas that work at the same time. */
 #include "consumer.h"
-#include "core/log_impl.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -9,7 +8,7 @@
 
 static const struct broker *real;
 /* What goes wrong now: the table itself stays as it is while threads use it. */
-static atomic_bool late_state, no_state, noting, odd_relays;
+static atomic_bool late_state, no_state, noting, odd_relays, other_ids, other_times;
 
 static void be_normal(void)
 {
@@ -17,6 +16,8 @@ static void be_normal(void)
     atomic_store(&no_state, false);
     atomic_store(&noting, false);
     atomic_store(&odd_relays, false);
+    atomic_store(&other_ids, false);
+    atomic_store(&other_times, false);
 }
 
 /* Until the end of the test. */
@@ -68,22 +69,62 @@ TEST(a_cursor_that_another_replica_has_moved_since_is_no_lost_stream)
     stop_events(events);
 }
 
-/* ---- a consumer that the broker no longer has ---- */
+/* ---- a stream that has other messages at the same places ---- */
 
-#define BREAK "the deliveries of a share broke off"
-#define ENDED "the broker has ended its consumer"
-
-static atomic_int logged_breaks;
-
-static void keep_line(void *arg, const char *line, size_t size)
+static enum mesh_status other_identity(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                       const char *stream, uint64_t sequence,
+                                       struct broker_identity *ret_identity)
 {
-    (void)arg;
-    if (memmem(line, size, BREAK, strlen(BREAK)) != NULL &&
-        memmem(line, size, ENDED, strlen(ENDED)) != NULL) {
-        atomic_fetch_add(&logged_breaks, 1);
+    enum mesh_status status =
+        real->message_identity(ctx, connection, stream, sequence, ret_identity);
+
+    if (atomic_load(&other_ids)) {
+        (void)snprintf(ret_identity->id, sizeof(ret_identity->id), "another");
     }
-    (void)fwrite(line, 1, size, stderr);
+    ret_identity->time_us += atomic_load(&other_times);
+    return status;
 }
+
+/* As after a copy of its data was restored: read again, at the start and while it is idle. */
+static void check_rewind(const char *system, atomic_bool *way)
+{
+    struct pair *pair = pair_new(system);
+    struct mesh_events *events = consume(&pair->consumer);
+    uint64_t rewinds = counter_of("mesh_consumer_rewinds_total");
+
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 50);
+    be_odd(way);
+    wait_for_counter("mesh_consumer_rewinds_total", rewinds + 1);
+    stop_events(events);
+    atomic_store(way, false);
+
+    rewinds = counter_of("mesh_consumer_rewinds_total");
+    events = consume(&pair->consumer);
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 100);
+    CHECK_INT(counter_of("mesh_consumer_rewinds_total"), rewinds);
+    stop_events(events);
+    atomic_store(way, true);
+    events = consume(&pair->consumer);
+    wait_for_counter("mesh_consumer_rewinds_total", rewinds + 1);
+    atomic_store(way, false);
+    publish_keys(pair->publisher, 5);
+    check_effects(&pair->consumer, 150);
+    stop_events(events);
+}
+
+TEST(a_stream_with_other_ids_at_the_same_places_is_read_again)
+{
+    check_rewind("odd6", &other_ids);
+}
+
+TEST(a_stream_with_other_times_at_the_same_places_is_read_again)
+{
+    check_rewind("odd7", &other_times);
+}
+
+/* ---- a consumer that the broker no longer has ---- */
 
 static struct {
     pthread_mutex_t lock;
@@ -138,6 +179,7 @@ TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
     uint64_t breaks = counter_of("mesh_consumer_breaks_total");
     struct mesh_events *events;
 
+    watch_log("the broker has ended its consumer");
     note_opened();
     events = consume(&pair->consumer);
     publish_keys(pair->publisher, 5);
@@ -148,7 +190,7 @@ TEST(a_consumer_that_the_broker_has_forgotten_is_made_again)
     }
     wait_for_opened(2 * MESH_PARTITIONS);
     CHECK_INT(counter_of("mesh_consumer_breaks_total") - breaks, MESH_PARTITIONS);
-    CHECK(atomic_load(&logged_breaks) > 0);
+    CHECK(watched_lines() > 0);
     publish_keys(pair->publisher, 5);
     check_effects(&pair->consumer, 100);
     stop_events(events);
@@ -194,6 +236,35 @@ TEST(a_share_shows_how_far_it_is_behind_while_the_broker_is_away)
     check_effects(&pair->consumer, 5);
     wait_for_share_gauge("mesh_consumer_lag", "poison", 0, 0);
     wait_for_share_gauge("mesh_consumer_behind_seconds", "poison", 0, 0);
+    stop_events(events);
+}
+
+/* ---- a replica that is slower than another ---- */
+
+TEST(a_batch_of_a_replica_that_has_lost_its_share_has_no_effect)
+{
+    static const struct mesh_sql move = {
+        "move", "update cursor set sequence = 4, event_id = '', broker_time = null"
+                " where sequence = 1 returning sequence"};
+    struct pair *pair = pair_new("odd8");
+    struct service *service = pair->consumer.service;
+    struct mesh_events *events = consume(&pair->consumer);
+    struct mesh_rows *rows;
+    struct mesh_tx *tx;
+
+    count_and_commit(pair->publisher, "k", 1);
+    check_effects(&pair->consumer, 1);
+    /* The other one has handled three more, and the slower one waits for its commit. */
+    CHECK_INT(mesh_tx_begin(service->ctx, service->silent, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(service->ctx, tx, &move, MESH_NO_ARGS, &rows), MESH_OK);
+    CHECK_INT(mesh_rows_count(rows), 1);
+    count_and_commit(pair->publisher, "k", 3);
+    wait_for_int(service, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'",
+                 1);
+    CHECK_INT(mesh_tx_commit(service->ctx, &tx), MESH_OK);
+    count_and_commit(pair->publisher, "k", 1);
+    wait_for_int(service, EFFECTS, 2);
+    CHECK_INT(query_int(service, "select max(version) from effect"), 5);
     stop_events(events);
 }
 
@@ -247,6 +318,136 @@ TEST(two_relays_whose_events_are_not_recognised_as_the_same_have_the_effects_of_
     stop_events(other);
 }
 
+/* ---- acknowledgements that say odd things ---- */
+
+static struct broker faulty;
+static atomic_bool hold_acks;
+static struct broker_callbacks held;
+
+/* The broker has it, but its answer is a failure. */
+static void held_ack(void *arg, uint64_t token, const struct broker_ack *ack)
+{
+    static const struct broker_ack failure = {.error = "answer lost on purpose"};
+
+    held.on_ack(arg, token, atomic_load(&hold_acks) && token % 7 == 3 ? &failure : ack);
+}
+
+static enum mesh_status forgetful_connect(struct mesh_ctx *ctx,
+                                          const struct broker_options *options,
+                                          struct broker_connection **ret_connection)
+{
+    struct broker_options changed = *options;
+
+    if (strcmp(options->name, "relay7-counter") == 0 && options->callbacks.on_ack != NULL) {
+        held = options->callbacks;
+        changed.callbacks.on_ack = held_ack;
+    }
+    return real->connect(ctx, &changed, ret_connection);
+}
+
+TEST(events_whose_acknowledgement_failed_are_not_doubled)
+{
+    struct service *service = service_new("relay7", "counter");
+    struct mesh_events *events;
+
+    faulty = *real;
+    faulty.connect = forgetful_connect;
+    use_broker(&faulty);
+    atomic_store(&hold_acks, true);
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "a", 30);
+    check_stream(service);
+    stop_events(events);
+}
+
+TEST(a_purge_that_the_broker_remembers_as_duplicates_is_no_publication)
+{
+    struct service *service = service_new("relay8", "counter");
+    struct mesh_events *events;
+    uint64_t failures = counter_of("mesh_relay_failures_total");
+
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "a", 3);
+    wait_for_stream("relay8", 3);
+    stop_events(events);
+    purge_stream("relay8");
+    /* As after a crash: the relay begins from the start of its outbox. */
+    CHECK_INT(query_int(service, "with gone as (delete from relay_position returning 1)"
+                                 " select count(*) - count(*) from gone"),
+              0);
+    events = start_events(service, true, NULL, NULL);
+    wait_for_counter("mesh_relay_failures_total", failures + 1);
+    stop_events(events);
+}
+
+TEST(a_duplicate_that_cannot_be_looked_for_is_not_called_missing)
+{
+    struct service *service = service_new("relay19", "counter");
+    uint64_t failures = counter_of("mesh_relay_failures_total");
+    struct mesh_events *events;
+
+    events = start_events(service, true, NULL, NULL);
+    count_and_commit(service, "a", 3);
+    wait_for_stream("relay19", 3);
+    stop_events(events);
+    purge_stream("relay19");
+    superuser_run("delete from relay19_counter.relay_position");
+    be_odd(&no_state);
+    watch_log("cannot be looked for: no state on purpose");
+    events = start_events(service, true, NULL, NULL);
+    wait_for_counter("mesh_relay_failures_total", failures + 1);
+    CHECK(watched_lines() > 0);
+    stop_events(events);
+}
+
+static struct broker_callbacks alone;
+static atomic_int sent, sent_at_first_answer;
+
+static void first_answer(void *arg, uint64_t token, const struct broker_ack *ack)
+{
+    int none = 0;
+
+    (void)atomic_compare_exchange_strong(&sent_at_first_answer, &none, atomic_load(&sent));
+    alone.on_ack(arg, token, ack);
+}
+
+static enum mesh_status watched_connect(struct mesh_ctx *ctx, const struct broker_options *options,
+                                        struct broker_connection **ret_connection)
+{
+    struct broker_options changed = *options;
+
+    if (options->callbacks.on_ack != NULL) {
+        alone = options->callbacks;
+        changed.callbacks.on_ack = first_answer;
+    }
+    return real->connect(ctx, &changed, ret_connection);
+}
+
+static enum mesh_status counted_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                        const struct broker_publication *publication,
+                                        uint64_t token)
+{
+    atomic_fetch_add(&sent, 1);
+    return real->publish(ctx, connection, publication, token);
+}
+
+TEST(the_first_publication_of_a_connection_goes_alone)
+{
+    struct service *service = service_new("relay20", "counter");
+    struct mesh_events *events;
+
+    count_and_commit(service, "k", 100);
+    faulty = *real;
+    faulty.connect = watched_connect;
+    faulty.publish = counted_publish;
+    use_broker(&faulty);
+    events = start_events(service, true, NULL, NULL);
+    check_stream(service);
+    CHECK_INT(atomic_load(&sent_at_first_answer), 1);
+    CHECK_INT(atomic_load(&sent), 100);
+    stop_events(events);
+}
+
 static int set_up(void **state)
 {
     static struct broker odd;
@@ -256,10 +457,10 @@ static int set_up(void **state)
     odd = *real;
     odd.stream_ensure = late_ensure;
     odd.stream_state = missing_state;
+    odd.message_identity = other_identity;
     odd.consumer_open = noted_open;
     odd.publish = late_publish;
     mesh__broker = &odd;
-    mesh__log_capture(keep_line, NULL);
     return 0;
 }
 
