@@ -387,6 +387,24 @@ TEST(a_role_whose_commits_may_get_lost_is_refused)
     fixture_run(SCHEMA, "drop owned by hasty; drop role hasty");
 }
 
+TEST(transactions_are_read_committed_whatever_the_url_says)
+{
+    struct mesh_db_options options = fixture_options(SCHEMA, 1);
+    struct mesh_rows *rows;
+    struct mesh_db *db;
+    char url[600];
+
+    (void)snprintf(url, sizeof(url), "%s%%20-cdefault_transaction_isolation%%3Dserializable",
+                   options.url);
+    options.url = url;
+    db = mesh__db_new(&options);
+    CHECK_INT(mesh_db_query(ctx, db, SQL("select current_setting('transaction_isolation')"),
+                            MESH_NO_ARGS, &rows),
+              MESH_OK);
+    CHECK_TEXT(mesh_row_text(rows, 0, 0), "read committed");
+    mesh__db_free(db);
+}
+
 TEST(a_wrong_schema_is_told_in_a_sentence)
 {
     struct mesh_db_options options = fixture_options("public", 1);
