@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mesh/idempotency.h"
 
+#include "core/field.h"
 #include "core/guard.h"
 #include "db/sha256.h"
 #include "mesh_sql.h"
@@ -18,14 +19,6 @@ _Static_assert(MESH_DIGEST_SIZE == SHA256_BYTES, "the digest is a SHA-256");
 static void *member(ProtobufCMessage *message, unsigned offset)
 {
     return (char *)message + offset;
-}
-
-static bool is_set(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
-{
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0) {
-        return true;
-    }
-    return *(uint32_t *)member(message, field->quantifier_offset) == field->id;
 }
 
 static ProtobufCMessage *known_part(struct mesh_ctx *ctx, const ProtobufCMessage *message);
@@ -129,7 +122,7 @@ static ProtobufCMessage *known_part(struct mesh_ctx *ctx, const ProtobufCMessage
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
 
-        if (field->type != PROTOBUF_C_TYPE_MESSAGE || !is_set(copy, field)) {
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE || !mesh__field_is_set(copy, field)) {
             continue;
         }
         if (field->label == PROTOBUF_C_LABEL_REPEATED) {
@@ -145,16 +138,14 @@ static ProtobufCMessage *known_part(struct mesh_ctx *ctx, const ProtobufCMessage
 
 static void clear_request_id(ProtobufCMessage *copy)
 {
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(copy->descriptor, "request_id");
+    const ProtobufCFieldDescriptor *field = mesh__field_request_id(copy->descriptor);
 
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
-        field->label == PROTOBUF_C_LABEL_REPEATED) {
+    if (field == NULL) {
         return;
     }
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0) {
         *(const char **)member(copy, field->offset) = NULL; /* packed as absent */
-    } else if (is_set(copy, field)) {
+    } else if (mesh__field_is_set(copy, field)) {
         *(uint32_t *)member(copy, field->quantifier_offset) = 0;
     }
 }

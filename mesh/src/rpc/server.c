@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/fatal.h"
+#include "core/field.h"
 #include "core/sensitive.h"
 #include "rpc/server_impl.h"
 
@@ -21,14 +22,12 @@
 static const ProtobufCFieldDescriptor *find_request_id(const struct mesh_server_options *options,
                                                        const struct mesh_method *method)
 {
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(method->request, "request_id");
+    const ProtobufCFieldDescriptor *field = mesh__field_request_id(method->request);
 
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
-        field->label == PROTOBUF_C_LABEL_REPEATED) {
+    if (field == NULL || mesh__is_sensitive(options->sensitive, method->request, field->name)) {
         return NULL;
     }
-    return mesh__is_sensitive(options->sensitive, method->request, field->name) ? NULL : field;
+    return field;
 }
 
 static void add_method(struct mesh_server *server, const struct mesh_served *served,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is written down about a finished call: one log line, and its metrics. */
 #include "core/clock.h"
-#include "core/fatal.h"
+#include "core/field.h"
 #include "core/log_impl.h"
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
@@ -36,7 +36,7 @@ static const char *request_id(const struct server_call *call, const ProtobufCMes
 {
     const ProtobufCFieldDescriptor *field = call->method->request_id;
 
-    if (field == NULL || request == NULL) {
+    if (field == NULL || request == NULL || !mesh__field_is_set(request, field)) {
         return NULL;
     }
     return *(const char *const *)((const char *)request + field->offset);

@@ -324,6 +324,33 @@ TEST(a_sensitive_request_id_is_not_logged)
     free(log);
 }
 
+static void choose(Check__V1__Choice *choice)
+{
+    ProtobufCMessage *reply;
+
+    CHECK(mesh_client_call(served.ctx, served.client, served_method("Choose"), &choice->base,
+                           &reply) == MESH_OK);
+}
+
+TEST(a_request_id_is_logged_only_if_it_was_chosen)
+{
+    Check__V1__Choice choice = CHECK__V1__CHOICE__INIT;
+    char id[] = "chosen-id";
+    char *line;
+
+    begin(NULL);
+    choice.choice_case = CHECK__V1__CHOICE__CHOICE_NUMBER; /* in the same place as the id */
+    choice.number = INT64_C(0x4141414141414141);
+    choose(&choice);
+    line = served_wait_log("/check.v1.Check/Choose");
+    CHECK(strstr(line, "request_id") == NULL);
+    free(line);
+    choice.choice_case = CHECK__V1__CHOICE__CHOICE_REQUEST_ID;
+    choice.request_id = id;
+    choose(&choice);
+    free(served_wait_log("\"request_id\":\"chosen-id\""));
+}
+
 TEST(a_broken_rule_does_not_tell_what_is_sensitive)
 {
     Check__V1__Words request = CHECK__V1__WORDS__INIT;
