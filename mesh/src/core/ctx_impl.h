@@ -14,12 +14,15 @@ struct wire_call;
 struct mesh_call;
 struct mesh_stream;
 
+#define MESH_CORRELATION_MAX 128
+
 /* The W3C trace context (https://www.w3.org/TR/trace-context/) of a call. */
 struct mesh__trace {
     char trace_id[33];  /* hex */
     char span_id[17];   /* hex: our own span */
     char parent_id[17]; /* hex: the caller's span, "" at the root */
     uint8_t flags;
+    const char *state; /* tracestate: what tracing systems keep of the trace; NULL: none */
 };
 
 /* One pair of answer or outgoing metadata. */
@@ -57,7 +60,7 @@ struct mesh__scope {
     struct mesh_arena *arena;
     struct mesh__error *error;
     struct mesh__trace trace;
-    char correlation_id[129];
+    char correlation_id[MESH_CORRELATION_MAX + 1];
     char causation_id[129]; /* event id or trace id that caused this call */
     const char *event_id;   /* in event handlers */
     int64_t event_time_us;
@@ -92,6 +95,13 @@ extern void (*mesh__ctx_drain)(struct mesh_ctx *ctx);
 void mesh__trace_from(struct mesh__trace *trace, const char *traceparent);
 /* Writes "00-<trace>-<span>-<flags>" (55 characters and a NUL). */
 void mesh__trace_format(const struct mesh__trace *trace, char ret_traceparent[56]);
+
+#define MESH_TRACESTATE_MAX 512 /* a longer one is dropped, which the standard allows */
+/* Takes the tracestate of the request, too, if its trace was taken; after mesh__trace_from(). */
+void mesh__trace_take_state(struct mesh_ctx *ctx);
+
+/* Whether a text can be the value of a metadata pair: printable ASCII, from 1 to max bytes. */
+bool mesh__is_metadata_text(const char *text, size_t size, size_t max);
 
 /* The serialized google.rpc.Status of ctx's error with its details, in ctx's arena. NULL if there
  * are no details. */

@@ -37,6 +37,21 @@ static bool is_binary(const char *key)
     return size >= 4 && memcmp(key + size - 4, "-bin", 4) == 0;
 }
 
+static bool is_printable(char c)
+{
+    return c >= ' ' && c <= '~';
+}
+
+bool mesh__is_metadata_text(const char *text, size_t size, size_t max)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (!is_printable(text[i])) {
+            return false;
+        }
+    }
+    return size > 0 && size <= max;
+}
+
 /* Adds a copy at the front. Whatever the caller hands over, the transport will accept the pair. */
 static void add(struct mesh_ctx *ctx, struct mesh__pair **list, const char *key, const void *value,
                 size_t size)
@@ -49,7 +64,7 @@ static void add(struct mesh_ctx *ctx, struct mesh__pair **list, const char *key,
     }
     if (!is_binary(key)) {
         for (size_t i = 0; i < size; i++) {
-            if (copy[i] < ' ' || copy[i] > '~') {
+            if (!is_printable(copy[i])) {
                 copy[i] = '?'; /* one bad byte would fail the whole call */
             }
         }

@@ -81,6 +81,33 @@ void mesh__trace_from(struct mesh__trace *trace, const char *traceparent)
         trace->flags = SAMPLED;
     }
     random_hex(trace->span_id, PARENT_ID_SIZE);
+    trace->state = NULL;
+}
+
+void mesh__trace_take_state(struct mesh_ctx *ctx)
+{
+    char state[MESH_TRACESTATE_MAX + 1];
+    size_t size = 0;
+
+    if (ctx->scope->trace.parent_id[0] == '\0') {
+        return; /* it belongs to a trace that we do not go on with */
+    }
+    for (const struct mesh__pair *pair = ctx->scope->request_metadata; pair != NULL;
+         pair = pair->next) {
+        size_t comma = size > 0 ? 1 : 0; /* several headers are one list */
+
+        if (strcmp(pair->key, "tracestate") != 0) {
+            continue;
+        }
+        if (size + comma + pair->size > MESH_TRACESTATE_MAX ||
+            !mesh__is_metadata_text(pair->value, pair->size, MESH_TRACESTATE_MAX)) {
+            return;
+        }
+        memcpy(state + size, ",", comma);
+        memcpy(state + size + comma, pair->value, pair->size);
+        size += comma + pair->size;
+    }
+    ctx->scope->trace.state = size > 0 ? mesh__strndup(ctx, state, size) : NULL;
 }
 
 void mesh__trace_format(const struct mesh__trace *trace, char ret_traceparent[56])

@@ -9,6 +9,7 @@
 /* How often a wait looks at a cancellation that the library cannot see. */
 #define LOOK_NS (20 * MESH_NS_PER_MS)
 #define DETAILS "grpc-status-details-bin"
+#define OWN_PAIRS 3
 
 enum mesh_status mesh__attempt_refused(const struct mesh_ctx *ctx, int64_t deadline_ns)
 {
@@ -43,41 +44,43 @@ void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *c
                                          method->path, deadline_ns);
 }
 
-/* Metadata values are printable ASCII; a correlation id may be any text. */
-static bool is_printable(const char *text)
+/* What the runtime sends itself; returns how many. */
+static size_t own_pairs(struct mesh_ctx *ctx, struct wire_pair *pairs)
 {
-    for (; *text != '\0'; text++) {
-        if (*text < ' ' || *text > '~') {
-            return false;
-        }
+    const struct mesh__scope *scope = ctx->scope;
+    char *traceparent = mesh_alloc(ctx, 56);
+    size_t size = strlen(scope->correlation_id);
+    size_t n = 0;
+
+    mesh__trace_format(&scope->trace, traceparent);
+    pairs[n++] = (struct wire_pair){"traceparent", traceparent, strlen(traceparent)};
+    if (scope->trace.state != NULL) {
+        pairs[n++] =
+            (struct wire_pair){"tracestate", scope->trace.state, strlen(scope->trace.state)};
     }
-    return true;
+    /* A correlation id may be any text; one that no header can carry stays here. */
+    if (mesh__is_metadata_text(scope->correlation_id, size, MESH_CORRELATION_MAX)) {
+        pairs[n++] = (struct wire_pair){"x-correlation-id", scope->correlation_id, size};
+    }
+    return n;
 }
 
 const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx, size_t *ret_n)
 {
-    const struct mesh__scope *scope = ctx->scope;
+    const struct mesh__pair *outgoing = ctx->scope->outgoing;
     struct wire_pair *pairs;
-    char *traceparent = mesh_alloc(ctx, 56);
-    size_t n = 2;
+    size_t n = 0;
 
-    for (const struct mesh__pair *pair = scope->outgoing; pair != NULL; pair = pair->next) {
+    for (const struct mesh__pair *pair = outgoing; pair != NULL; pair = pair->next) {
         n++;
     }
-    pairs = mesh_alloc(ctx, n * sizeof *pairs);
-    *ret_n = n;
+    pairs = mesh_alloc(ctx, (OWN_PAIRS + n) * sizeof *pairs);
+    *ret_n = own_pairs(ctx, pairs) + n;
     /* The list is in reverse order of adding; the peer sees the order of adding. */
-    for (const struct mesh__pair *pair = scope->outgoing; pair != NULL; pair = pair->next) {
+    n = *ret_n;
+    for (const struct mesh__pair *pair = outgoing; pair != NULL; pair = pair->next) {
         pairs[--n] = (struct wire_pair){pair->key, pair->value, pair->size};
     }
-    mesh__trace_format(&scope->trace, traceparent);
-    pairs[1] = (struct wire_pair){"traceparent", traceparent, strlen(traceparent)};
-    if (scope->correlation_id[0] == '\0' || !is_printable(scope->correlation_id)) {
-        (*ret_n)--;
-        return pairs + 1;
-    }
-    pairs[0] = (struct wire_pair){"x-correlation-id", scope->correlation_id,
-                                  strlen(scope->correlation_id)};
     return pairs;
 }
 

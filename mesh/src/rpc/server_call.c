@@ -159,16 +159,6 @@ void mesh__call_request(struct server_method *method)
 
 /* ---- context ------------------------------------------------------------------------------ */
 
-static bool is_printable(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '!' || text[i] > '~') {
-            return false;
-        }
-    }
-    return size > 0;
-}
-
 static void set_identity(struct mesh_ctx *ctx)
 {
     struct mesh__scope *scope = ctx->scope;
@@ -176,8 +166,8 @@ static void set_identity(struct mesh_ctx *ctx)
     const char *correlation = mesh_ctx_metadata(ctx, "x-correlation-id", &size);
 
     mesh__trace_from(&scope->trace, mesh_ctx_metadata(ctx, "traceparent", NULL));
-    if (correlation != NULL && size < sizeof(scope->correlation_id) &&
-        is_printable(correlation, size)) {
+    mesh__trace_take_state(ctx);
+    if (correlation != NULL && mesh__is_metadata_text(correlation, size, MESH_CORRELATION_MAX)) {
         mesh_ctx_set_correlation_id(ctx, correlation);
     }
     memcpy(scope->causation_id, scope->trace.trace_id, sizeof(scope->trace.trace_id));

@@ -114,4 +114,19 @@ TEST(ids_are_valid_even_if_chance_makes_them_zero)
     CHECK_TEXT(text, "00-00000000000000000000000000000001-0000000000000001-01");
 }
 
+TEST(the_state_of_a_trace_that_was_not_taken_is_dropped)
+{
+    const struct mesh__pair pair = {NULL, "tracestate", "a=1", 3};
+    struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+
+    ctx->scope->request_metadata = &pair;
+    mesh__trace_from(&ctx->scope->trace, "00-" TRACE "-" PARENT "-01");
+    mesh__trace_take_state(ctx);
+    CHECK_TEXT(ctx->scope->trace.state, "a=1");
+    mesh__trace_from(&ctx->scope->trace, "00-junk");
+    mesh__trace_take_state(ctx);
+    CHECK(ctx->scope->trace.state == NULL);
+    mesh__ctx_free(ctx);
+}
+
 TEST_MAIN(NULL, NULL)

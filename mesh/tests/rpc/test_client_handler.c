@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <time.h>
 
 static struct served served;
@@ -223,6 +224,63 @@ TEST(trace_and_correlation_go_on_to_the_next_hop)
     CHECK(strstr(line, "errand-7") != NULL);
     CHECK(strstr(line, mesh_ctx_trace_id(served.ctx)) != NULL);
     free(line);
+    finish();
+}
+
+/* The first hop calls itself with what has come in; the second says what that was. */
+static MESH_STATUS pass_state_on(struct mesh_ctx *ctx, struct served *own,
+                                 const Check__V1__Words *request, struct mesh_stream *stream)
+{
+    cleanup_ctx struct mesh_ctx *child = mesh_ctx_fork(ctx); /* it knows the state, too */
+    const char *seen = mesh_ctx_metadata(ctx, "tracestate", NULL);
+    Check__V1__Words again = CHECK__V1__WORDS__INIT;
+    char second[] = "second";
+    ProtobufCMessage *reply;
+
+    (void)stream;
+    if (request->text[0] == '\0') {
+        again.text = second;
+        MESH_TRY(mesh_client_call(child, own->client, served_method("Fail"), &again.base, &reply));
+        seen = mesh_ctx_reply_metadata(child, "x-seen", NULL);
+    }
+    if (seen != NULL) {
+        mesh_ctx_add_trailing_metadata(ctx, "x-seen", seen, strlen(seen));
+    }
+    return MESH_OK;
+}
+
+/* What the second hop sees of a tracestate. */
+static const char *state_of_second_hop(const char *const *states)
+{
+    static char state[1024];
+    cleanup_ctx struct mesh_ctx *caller = mesh__ctx_new("test", 0, mesh__in_ms(10000));
+    const char *seen;
+
+    for (; *states != NULL; states++) {
+        mesh_ctx_add_outgoing_metadata(caller, "tracestate", *states, strlen(*states));
+    }
+    CHECK(call(caller, "Fail") == MESH_OK);
+    seen = mesh_ctx_reply_metadata(caller, "x-seen", NULL);
+    (void)snprintf(state, sizeof(state), "%s", seen != NULL ? seen : "(none)");
+    return state;
+}
+
+TEST(tracestate_goes_on_to_the_next_hop)
+{
+    char longest[513];
+    char longer[514];
+
+    memset(longest, 'x', 512);
+    longest[512] = '\0';
+    memset(longer, 'x', 513);
+    longer[513] = '\0';
+    begin(pass_state_on);
+    CHECK_TEXT(state_of_second_hop((const char *const[]){NULL}), "(none)");
+    CHECK_TEXT(state_of_second_hop((const char *const[]){"a=1,b=two 2", NULL}), "a=1,b=two 2");
+    CHECK_TEXT(state_of_second_hop((const char *const[]){"a=1", "b=2", NULL}), "a=1,b=2");
+    CHECK_TEXT(state_of_second_hop((const char *const[]){longest, NULL}), longest);
+    CHECK_TEXT(state_of_second_hop((const char *const[]){longer, NULL}), "(none)");
+    CHECK_TEXT(state_of_second_hop((const char *const[]){longest, "a=1", NULL}), "(none)");
     finish();
 }
 

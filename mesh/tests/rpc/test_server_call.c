@@ -267,10 +267,23 @@ SCRIPT(show_no_correlation)
     return MESH_OK;
 }
 
-TEST(a_correlation_id_with_blanks_is_ignored)
+SCRIPT(show_blanks)
+{
+    CHECK_TEXT(mesh_ctx_correlation_id(ctx), "order 1 of 2");
+    return MESH_OK;
+}
+
+TEST(a_correlation_id_with_blanks_travels)
+{
+    begin(show_blanks);
+    mesh_ctx_set_correlation_id(served.ctx, "order 1 of 2");
+    CHECK(served_call(&served, "Fail", "", NULL) == MESH_OK);
+}
+
+TEST(a_correlation_id_that_is_no_text_is_ignored)
 {
     begin(show_no_correlation);
-    mesh_ctx_add_outgoing_metadata(served.ctx, "x-correlation-id", "a b", 3);
+    mesh_ctx_add_outgoing_metadata(served.ctx, "x-correlation-id", "", 0);
     CHECK(served_call(&served, "Fail", "", NULL) == MESH_OK);
 }
 
