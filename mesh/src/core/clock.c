@@ -42,7 +42,20 @@ static void kernel_random(void *bytes, size_t size)
     }
 }
 
-static const struct mesh_clock kernel = {kernel_monotonic_ns, kernel_wall_us, kernel_random};
+/* The conditions are made for this clock: core/condition.h. */
+static bool kernel_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline_ns)
+{
+    struct timespec until = {.tv_sec = deadline_ns / MESH_NS_PER_S,
+                             .tv_nsec = deadline_ns % MESH_NS_PER_S};
+
+    if (deadline_ns == MESH_NO_DEADLINE) {
+        return pthread_cond_wait(condition, mutex) == 0;
+    }
+    return pthread_cond_timedwait(condition, mutex, &until) != ETIMEDOUT;
+}
+
+static const struct mesh_clock kernel = {kernel_monotonic_ns, kernel_wall_us, kernel_random,
+                                         kernel_wait};
 
 const struct mesh_clock *mesh__clock = &kernel;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seam to time and randomness: a table of functions that a test can replace. */
+/* The seam to time, waiting and randomness: a table of functions that a test can replace. */
 #ifndef MESH_CORE_CLOCK_H
 #define MESH_CORE_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +16,8 @@ struct mesh_clock {
     int64_t (*monotonic_ns)(void);            /* CLOCK_MONOTONIC: deadlines, durations */
     int64_t (*wall_us)(void);                 /* CLOCK_REALTIME: what people and events see */
     void (*random)(void *bytes, size_t size); /* from the kernel */
+    /* Waits on a condition by monotonic_ns(); what mesh__condition_wait() does. */
+    bool (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline_ns);
 };
 
 /* The table in force. Tests may point it elsewhere before threads are started. */

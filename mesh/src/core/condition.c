@@ -4,7 +4,6 @@
 #include "core/clock.h"
 #include "core/fatal.h"
 
-#include <errno.h>
 #include <time.h>
 
 void mesh__condition_init(pthread_cond_t *condition)
@@ -21,11 +20,19 @@ void mesh__condition_init(pthread_cond_t *condition)
 
 bool mesh__condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline_ns)
 {
-    struct timespec until = {.tv_sec = deadline_ns / MESH_NS_PER_S,
-                             .tv_nsec = deadline_ns % MESH_NS_PER_S};
+    return mesh__clock->wait(condition, mutex, deadline_ns);
+}
 
-    if (deadline_ns == MESH_NO_DEADLINE) {
-        return pthread_cond_wait(condition, mutex) == 0;
+void mesh__sleep_until(int64_t until_ns)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t nothing;
+
+    mesh__condition_init(&nothing);
+    (void)pthread_mutex_lock(&mutex);
+    while (mesh__now_ns() < until_ns) {
+        (void)mesh__condition_wait(&nothing, &mutex, until_ns);
     }
-    return pthread_cond_timedwait(condition, mutex, &until) != ETIMEDOUT;
+    (void)pthread_mutex_unlock(&mutex);
+    (void)pthread_cond_destroy(&nothing);
 }

@@ -9,10 +9,8 @@
 #include "core/sensitive.h"
 #include "rpc/server_impl.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define POSTED_PER_QUEUE 64 /* more cost more: the core looks at all of them at each completion */
 #define POSTED_MIN 2
@@ -247,16 +245,6 @@ void mesh__server_set_serving(struct mesh_server *server, bool serving)
     mesh__health_set(server->health, serving);
 }
 
-static void sleep_ms(int64_t ms)
-{
-    int64_t until_ns = mesh__in_ms(ms);
-    struct timespec until = {.tv_sec = until_ns / MESH_NS_PER_S,
-                             .tv_nsec = until_ns % MESH_NS_PER_S};
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
-    }
-}
-
 /*
  * The core is done with its calls when they are cancelled; handlers may still be at work on them,
  * and the queues must live until they have answered.
@@ -265,7 +253,7 @@ static void wait_for_calls(struct mesh_server *server)
 {
     (void)pthread_mutex_lock(&server->mutex);
     while (atomic_load(&server->n_calls) > 0) {
-        (void)pthread_cond_wait(&server->no_calls, &server->mutex);
+        (void)mesh__condition_wait(&server->no_calls, &server->mutex, MESH_NO_DEADLINE);
     }
     (void)pthread_mutex_unlock(&server->mutex);
 }
@@ -278,7 +266,8 @@ void mesh__server_stop(struct mesh_server *server)
     server->started = false;
     mesh__server_set_serving(server, false);
     if (server->options.lame_duck_ms > 0) {
-        sleep_ms(server->options.lame_duck_ms); /* clients turn to other replicas */
+        mesh__sleep_until(
+            mesh__in_ms(server->options.lame_duck_ms)); /* clients turn to other replicas */
     }
     mesh__health_stop(server->health);
     mesh__wire->server_shutdown(server->wire, server->options.grace_ms * MESH_NS_PER_MS);

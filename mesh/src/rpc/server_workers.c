@@ -75,7 +75,7 @@ static struct server_call *take(struct workers *workers)
 
     (void)pthread_mutex_lock(&workers->mutex);
     while (workers->first == NULL && !workers->stop) {
-        (void)pthread_cond_wait(&workers->waiting, &workers->mutex);
+        (void)mesh__condition_wait(&workers->waiting, &workers->mutex, MESH_NO_DEADLINE);
     }
     call = workers->first;
     if (call != NULL) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
 #include "core/condition.h"
+#include "fake_clock.h"
 #include "test.h"
 
 struct box {
@@ -67,6 +68,34 @@ TEST(the_monotonic_deadline_ends_the_wait)
     CHECK(mesh__now_ns() >= deadline_ns);
     CHECK(!wait_for(&box, 0)); /* long ago */
     CHECK(pthread_cond_destroy(&box.changed) == 0);
+}
+
+TEST(a_wait_by_a_clock_that_stands_ends_at_its_deadline)
+{
+    const struct mesh_clock *real = mesh__clock;
+    struct box box = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    int64_t until_ns;
+
+    mesh__condition_init(&box.changed);
+    mesh__clock = &fake_clock;
+    fake_ns = 1000 * MESH_NS_PER_S;
+    until_ns = mesh__in_ms(INT64_C(3600000000)); /* far beyond any uptime */
+    CHECK(!wait_for(&box, until_ns));
+    CHECK(mesh__now_ns() == until_ns);
+    until_ns = mesh__in_ms(100);
+    mesh__sleep_until(until_ns);
+    CHECK(mesh__now_ns() == until_ns);
+    CHECK(is_filled_before(MESH_NO_DEADLINE)); /* by a thread that is real */
+    mesh__clock = real;
+    CHECK(pthread_cond_destroy(&box.changed) == 0);
+}
+
+TEST(a_sleep_ends_with_its_time)
+{
+    int64_t until_ns = mesh__in_ms(20);
+
+    mesh__sleep_until(until_ns);
+    CHECK(mesh__now_ns() >= until_ns);
 }
 
 TEST_MAIN(NULL, NULL)

@@ -15,7 +15,7 @@ static int setup(void **state)
     static struct mesh_clock clock;
 
     (void)state;
-    clock = (struct mesh_clock){fake_monotonic_ns, fake_wall_us, mesh__clock->random};
+    clock = (struct mesh_clock){fake_monotonic_ns, fake_wall_us, mesh__clock->random, fake_wait};
     mesh__clock = &clock;
     fake_ns = 1000 * MS;
     ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);

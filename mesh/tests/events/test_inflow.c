@@ -211,11 +211,11 @@ static int64_t fake_now(void)
 TEST(silence_longer_than_the_heartbeats_breaks_a_share_that_has_pulled)
 {
     const struct mesh_clock *real = mesh__clock;
-    const struct mesh_clock fake = {
-        .monotonic_ns = fake_now, .wall_us = real->wall_us, .random = real->random};
+    struct mesh_clock fake = *real;
     struct broker_pull_note alive = {.state = BROKER_PULL_ALIVE};
 
     begin();
+    fake.monotonic_ns = fake_now;
     mesh__clock = &fake;
     now_ns = 1000 * MESH_NS_PER_S;
     CHECK(!mesh__inflow_broken(&reader, &share)); /* nothing was asked for */
