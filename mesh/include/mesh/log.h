@@ -30,7 +30,8 @@ struct mesh_log_fields {
 
 /*
  * Writes one line to standard error: a JSON object (or plain text on a terminal) with time, level,
- * service, message and the fields. Never blocks on anything but the write itself; thread-safe.
+ * service, message and the fields. In a service that runs it never waits for whoever reads standard
+ * error: lines beyond a buffer of 512 KiB are dropped and counted. Thread-safe.
  * Text is escaped; longer than 4096 bytes, or 2048 of one field, is cut. Strings are borrowed for
  * the call.
  */

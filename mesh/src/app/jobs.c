@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/jobs.h"
 
-#include "app/thread.h"
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "mesh/log.h"
 #include "mesh/metrics.h"
 #include "rpc/client_impl.h"

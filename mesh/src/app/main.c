@@ -4,6 +4,7 @@
 #include "app/app.h"
 #include "core/fatal.h"
 #include "core/log_impl.h"
+#include "core/log_writer.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -54,8 +55,13 @@ static void raise_file_limit(void)
 
 static int serve(const struct mesh_app_spec *spec, const struct mesh__config *config)
 {
+    int code;
+
     raise_file_limit();
-    return mesh__serve(spec, config);
+    mesh__log_start();
+    code = mesh__serve(spec, config);
+    mesh__log_stop();
+    return code;
 }
 
 static int help(const struct mesh_app_spec *spec)

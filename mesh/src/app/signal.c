@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/signals.h"
-#include "app/thread.h"
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "mesh/db.h"
 
 #include <stdlib.h>

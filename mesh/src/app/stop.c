@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/stop.h"
 
-#include "app/thread.h"
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/fatal.h"
 
+#include "core/log_writer.h"
 #include "mesh/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PATIENCE_MS 1000
 
 _Noreturn void mesh__fatal(const char *format, ...)
 {
@@ -18,7 +21,9 @@ _Noreturn void mesh__fatal(const char *format, ...)
         text[0] = '\0';
     }
     va_end(args);
+    mesh__log_flush(PATIENCE_MS); /* so that there is room for it */
     mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s", text);
+    mesh__log_flush(PATIENCE_MS);
     abort();
 }
 

@@ -4,13 +4,13 @@
 #include "core/clock.h"
 #include "core/log_impl.h"
 #include "core/log_line.h"
+#include "core/log_writer.h"
 #include "core/utf8.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MESSAGE_MAX 4096
 
@@ -18,24 +18,13 @@ static const char *service_name = "";
 static enum mesh__log_format line_format = MESH__LOG_JSON;
 static atomic_int lowest_level = MESH_LOG_INFO;
 
-static void write_line(void *arg, const char *line, size_t size)
+static void put_line(void *arg, const char *line, size_t size)
 {
     (void)arg;
-    while (size > 0) {
-        ssize_t n =
-            write(STDERR_FILENO, line, size); /* one call, but for a signal or a full pipe */
-
-        if (n < 0 && errno != EINTR) {
-            return; /* nowhere to say so */
-        }
-        if (n > 0) {
-            line += n;
-            size -= (size_t)n;
-        }
-    }
+    mesh__log_put(line, size);
 }
 
-static void (*sink_write)(void *arg, const char *line, size_t size) = write_line;
+static void (*sink_write)(void *arg, const char *line, size_t size) = put_line;
 static void *sink_arg;
 
 void mesh__log_setup(const char *service, enum mesh_log_level level, enum mesh__log_format format)
@@ -75,7 +64,7 @@ bool mesh__log_level_parse(const char *text, enum mesh_log_level *ret_level)
 
 void mesh__log_capture(void (*sink)(void *arg, const char *line, size_t size), void *arg)
 {
-    sink_write = sink != NULL ? sink : write_line;
+    sink_write = sink != NULL ? sink : put_line;
     sink_arg = arg;
 }
 
@@ -89,14 +78,23 @@ struct mesh_log_field mesh_log_int(const char *key, int64_t number)
     return (struct mesh_log_field){key, NULL, number};
 }
 
+size_t mesh__log_format(enum mesh_log_level level, struct mesh_log_fields fields,
+                        const char *message, char *ret_line)
+{
+    const struct mesh__log_entry entry = {mesh__clock->wall_us(), level, service_name, message,
+                                          fields};
+
+    return line_format == MESH__LOG_JSON ? mesh__log_json(&entry, ret_line)
+                                         : mesh__log_plain(&entry, ret_line);
+}
+
 void mesh__log_v(enum mesh_log_level level, struct mesh_log_fields fields, const char *format,
                  va_list args)
 {
     char message[MESSAGE_MAX];
     char line[MESH_LOG_LINE_MAX];
-    struct mesh__log_entry entry = {0, level, service_name, message, fields};
+    const char *text = message;
     int error = errno; /* who logs on the way out of a failure still needs it */
-    size_t size;
     int n;
 
     if (!mesh__log_enabled(level)) {
@@ -104,14 +102,11 @@ void mesh__log_v(enum mesh_log_level level, struct mesh_log_fields fields, const
     }
     n = vsnprintf(message, sizeof(message), format, args);
     if (n < 0) {
-        entry.message = format; /* a wide character that the locale cannot show */
+        text = format; /* a wide character that the locale cannot show */
     } else if ((size_t)n >= sizeof(message)) {
         memcpy(message + mesh__utf8_cut(message, sizeof(message) - sizeof("…")), "…", sizeof("…"));
     }
-    entry.time_us = mesh__clock->wall_us();
-    size = line_format == MESH__LOG_JSON ? mesh__log_json(&entry, line)
-                                         : mesh__log_plain(&entry, line);
-    sink_write(sink_arg, line, size);
+    sink_write(sink_arg, line, mesh__log_format(level, fields, text, line));
     errno = error;
 }
 

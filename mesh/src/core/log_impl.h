@@ -23,6 +23,10 @@ bool mesh__log_level_parse(const char *text, enum mesh_log_level *ret_level);
 void mesh__log_v(enum mesh_log_level level, struct mesh_log_fields fields, const char *format,
                  va_list args) __attribute__((format(printf, 3, 0)));
 
+/* Writes the line into ret_line, which has room for MESH_LOG_LINE_MAX; returns its size. */
+size_t mesh__log_format(enum mesh_log_level level, struct mesh_log_fields fields,
+                        const char *message, char *ret_line);
+
 /*
  * For tests: lines go to sink, newline included, instead of standard error; NULL ends it. Not while
  * other threads log.

@@ -141,8 +141,7 @@ void mesh__server_count_rejected(const char *reason);
 
 /* ---- threads ------------------------------------------------------------------------------ */
 
-/* A thread with the stack that handlers get, which no signal reaches. False: the system has none.
- */
+/* A thread with the stack that handlers get. False: the system has none. */
 bool mesh__server_thread(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg);
 struct workers *mesh__workers_new(struct mesh_server *server);
 void mesh__workers_start(struct workers *workers);

@@ -3,10 +3,10 @@
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #define IDLE_MS 30000
@@ -26,23 +26,7 @@
 
 bool mesh__server_thread(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg)
 {
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    bool made;
-
-    if (pthread_attr_init(&attributes) != 0 ||
-        pthread_attr_setstacksize(&attributes, STACK_BYTES) != 0) {
-        mesh__fatal("the attributes of a thread cannot be set");
-    }
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are main()'s */
-    made = pthread_create(ret_thread, &attributes, run, arg) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attributes);
-    if (made) {
-        (void)pthread_setname_np(*ret_thread, name); /* for debuggers */
-    }
-    return made;
+    return mesh__thread_try(ret_thread, name, STACK_BYTES, run, arg);
 }
 
 /* ---- the pool ----------------------------------------------------------------------------- */
