@@ -209,7 +209,7 @@ MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attemp
     const uint8_t *bytes;
     size_t size;
 
-    if (mesh__wire->message_compressed(message)) {
+    if (mesh__wire->message_encoding(message) != WIRE_PLAIN) {
         mesh__wire->message_free(message);
         return mesh_fail(ctx, MESH_INTERNAL, "%s: the answer to %s is compressed, not asked for",
                          attempt->client->name, attempt->method->name);

@@ -177,7 +177,6 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
 {
     struct mesh_server *server = mesh__calloc(1, sizeof(*server));
     struct wire_server_options wire_options = {
-        .max_message_bytes = options->max_message_bytes,
         .max_connection_age_ms = clamp_ms(options->max_connection_age_ms),
     };
 

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/fatal.h"
 #include "core/guard.h"
+#include "rpc/inflate.h"
 #include "rpc/server_impl.h"
 
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #define INTERNAL_TEXT "internal error"
+#define ENCODINGS "identity,deflate,gzip"
+#define QUEUE_MESSAGE_MAX ((size_t)65536)
 #define OWN_PAIRS 2 /* of the trailing metadata: details and mark */
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -127,6 +130,20 @@ static void hand_on(struct server_call *call)
     }
 }
 
+static void accept_call(struct server_call *call)
+{
+    set_deadline(call);
+    mesh__wire->call_peer(call->wire, call->peer, sizeof(call->peer)); /* known while it is there */
+    mesh__call_started(call->method->metrics);
+    mesh__call_batch(call, &(struct wire_batch){.ops = WIRE_RECV_CLOSE}, &call->closed);
+    if (mesh__wire->call_message_lost(call->wire)) {
+        mesh__call_refuse(call, call->method->queue->ctx, MESH_CANCELLED, "cancelled",
+                          "the client went away before its message was complete");
+    } else {
+        hand_on(call);
+    }
+}
+
 static void on_requested(struct server_call *call, bool ok)
 {
     if (!ok) {
@@ -134,10 +151,7 @@ static void on_requested(struct server_call *call, bool ok)
     }
     mesh__call_request(call->method);
     call->started_ns = mesh__now_ns();
-    set_deadline(call);
-    mesh__call_started(call->method->metrics);
-    mesh__call_batch(call, &(struct wire_batch){.ops = WIRE_RECV_CLOSE}, &call->closed);
-    hand_on(call);
+    accept_call(call);
 }
 
 void mesh__call_request(struct server_method *method)
@@ -316,28 +330,78 @@ void mesh__call_refuse(struct server_call *call, struct mesh_ctx *ctx, enum mesh
 
 /* ---- messages ----------------------------------------------------------------------------- */
 
+/* The queue thread has no time for large messages, and what it serves has none. */
+static size_t message_limit(const struct server_call *call)
+{
+    const struct server_method *method = call->method;
+    size_t limit = (size_t)method->server->options.max_message_bytes;
+    bool on_queue = method->lane == SERVER_INLINE || method->lane == SERVER_WATCH;
+
+    return on_queue && limit > QUEUE_MESSAGE_MAX ? QUEUE_MESSAGE_MAX : limit;
+}
+
+static MESH_STATUS inflate_message(struct mesh_ctx *ctx, enum wire_encoding encoding,
+                                   const uint8_t *bytes, size_t size, size_t limit,
+                                   struct mesh__text *out)
+{
+    enum mesh_status status;
+
+    if (encoding == WIRE_OTHER) {
+        mesh_ctx_add_trailing_metadata(ctx, "grpc-accept-encoding", ENCODINGS, strlen(ENCODINGS));
+        return mesh_fail(ctx, MESH_UNIMPLEMENTED, "the message is compressed by none of %s",
+                         ENCODINGS);
+    }
+    status = mesh__inflate(encoding, bytes, size, limit, out);
+    if (status == MESH_RESOURCE_EXHAUSTED) {
+        return mesh_fail(ctx, status, "the message inflates to more than %zu bytes", limit);
+    }
+    return status == MESH_OK ? MESH_OK
+                             : mesh_fail(ctx, status, "the compressed message is not whole");
+}
+
+/* Fails in ctx. */
+static MESH_STATUS unpack_message(const struct server_call *call, struct mesh_ctx *ctx,
+                                  struct mesh_ctx *memory, struct wire_message *message,
+                                  ProtobufCMessage **ret_message)
+{
+    enum wire_encoding encoding = mesh__wire->message_encoding(message);
+    size_t limit = message_limit(call);
+    struct mesh__text inflated = {0};
+    size_t size;
+    const uint8_t *bytes = mesh__wire->message_data(message, &size);
+    enum mesh_status status = MESH_OK;
+
+    if (size > limit) {
+        return mesh_fail(ctx, MESH_RESOURCE_EXHAUSTED, "the message has %zu bytes, more than %zu",
+                         size, limit);
+    }
+    if (encoding != WIRE_PLAIN) {
+        status = inflate_message(ctx, encoding, bytes, size, limit, &inflated);
+        bytes = (const uint8_t *)inflated.bytes;
+        size = inflated.size;
+    }
+    if (status == MESH_OK) {
+        status = mesh__unpack(memory, call->method->method->request, bytes, size, ret_message);
+        if (status != MESH_OK && memory != ctx) {
+            status = mesh_fail(ctx, status, "%s", mesh_ctx_error(memory));
+        }
+    }
+    free(inflated.bytes);
+    return status;
+}
+
 MESH_STATUS mesh__call_unpack(const struct server_call *call, struct mesh_ctx *ctx,
                               struct mesh_ctx *memory, struct wire_message *bytes,
                               ProtobufCMessage **ret_message)
 {
     enum mesh_status status;
-    const uint8_t *data;
-    size_t size;
 
     if (bytes == NULL) { /* as grpc's statuscodes.md has it */
-        return mesh_fail(ctx, MESH_UNIMPLEMENTED, "the request has no message, or one too large");
+        return mesh_fail(ctx, MESH_UNIMPLEMENTED,
+                         "the request has no message, or one that was cut off");
     }
-    if (mesh__wire->message_compressed(bytes)) {
-        mesh__wire->message_free(bytes);
-        mesh_ctx_add_trailing_metadata(ctx, "grpc-accept-encoding", "identity", 8);
-        return mesh_fail(ctx, MESH_UNIMPLEMENTED, "compressed messages are not accepted");
-    }
-    data = mesh__wire->message_data(bytes, &size);
-    status = mesh__unpack(memory, call->method->method->request, data, size, ret_message);
+    status = unpack_message(call, ctx, memory, bytes, ret_message);
     mesh__wire->message_free(bytes);
-    if (status != MESH_OK && memory != ctx) {
-        return mesh_fail(ctx, status, "%s", mesh_ctx_error(memory));
-    }
     return status;
 }
 

@@ -82,6 +82,7 @@ struct server_call {
     size_t waiting_bytes;     /* of its request, while it waits for a worker */
     atomic_int refs;
     atomic_bool cancelled;
+    char peer[64]; /* cut if it is longer */
     int64_t started_ns;
     int64_t deadline_ns;
     bool initial_sent;
@@ -115,8 +116,8 @@ void mesh__call_refuse(struct server_call *call, struct mesh_ctx *ctx, enum mesh
 /* Initial metadata, in ctx's memory. */
 const struct wire_pair *mesh__call_initial(struct mesh_ctx *ctx, size_t *ret_n);
 /*
- * Guards, unpacks into memory (ctx, or a context of its own) and frees what was received; NULL
- * stands for a request that never came. Failures are ctx's.
+ * Inflates, guards, unpacks into memory (ctx, or a context of its own) and frees what was received;
+ * NULL stands for a request that never came. Failures are ctx's.
  */
 MESH_STATUS mesh__call_unpack(const struct server_call *call, struct mesh_ctx *ctx,
                               struct mesh_ctx *memory, struct wire_message *bytes,

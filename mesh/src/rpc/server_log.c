@@ -58,16 +58,14 @@ static void write_line(const struct server_call *call, const struct mesh_ctx *ct
     const struct mesh_method *method = call->method->method;
     enum mesh_log_level level = level_of(call, status);
     struct line line = {.n = 0};
-    char peer[128];
 
     if (!mesh__log_enabled(level)) {
         return;
     }
-    mesh__wire->call_peer(call->wire, peer, sizeof(peer));
     add(&line, "method", method != NULL ? method->path : mesh__wire->call_path(call->wire));
     add(&line, "code", mesh_status_name(status));
     line.fields[line.n++] = mesh_log_int("ms", elapsed_ns / MESH_NS_PER_MS);
-    add(&line, "peer", peer);
+    add(&line, "peer", call->peer);
     add(&line, "trace_id", scope->trace.trace_id);
     add(&line, "correlation_id", scope->correlation_id);
     add(&line, "request_id", id);

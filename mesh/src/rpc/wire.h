@@ -49,6 +49,14 @@ struct wire_batch {
     size_t n_trailing;
 };
 
+/* How the bytes of a message stand for it. */
+enum wire_encoding {
+    WIRE_PLAIN,
+    WIRE_DEFLATE,
+    WIRE_GZIP,
+    WIRE_OTHER /* compressed by something else, or nobody knows by what */
+};
+
 enum wire_event_kind { WIRE_COMPLETE, WIRE_TIMEOUT, WIRE_SHUTDOWN };
 
 struct wire_event {
@@ -65,7 +73,6 @@ enum wire_metadata_kind {
 
 struct wire_server_options {
     int max_metadata_bytes;          /* 0: 65536 */
-    int max_message_bytes;           /* 0: 4 MiB */
     int max_connection_age_ms;       /* 0: none */
     int max_connection_age_grace_ms; /* 0: 10000 */
 };
@@ -87,6 +94,10 @@ struct wire {
     void (*queue_shutdown)(struct wire_queue *queue);
     void (*queue_free)(struct wire_queue *queue); /* after WIRE_SHUTDOWN was seen */
 
+    /*
+     * The size of what is received has no limit but memory: the core would look at it no sooner
+     * than we can, and would let the end of a stream look like that of a complete one.
+     */
     struct wire_server *(*server_new)(const struct wire_server_options *options);
     /* Binds "host:port" exclusively (port 0: any free one). False if the port cannot be had. */
     bool (*server_listen)(struct wire_server *server, const char *address, int *ret_port);
@@ -129,6 +140,8 @@ struct wire {
      * NUL-terminated copies. */
     bool (*call_metadata)(struct wire_call *call, enum wire_metadata_kind kind, size_t i,
                           struct wire_pair *ret_pair);
+    /* After server_request(): the client went away before its message was complete. */
+    bool (*call_message_lost)(const struct wire_call *call);
     /* Its bytes while it was not taken; 0 without one. */
     size_t (*call_message_size)(const struct wire_call *call);
     /* The message received last, if any; ownership passes to the caller. NULL: the peer's messages
@@ -143,8 +156,7 @@ struct wire {
     struct wire_message *(*message_new)(size_t size, uint8_t **ret_data);
     /* The bytes in one piece; they live as long as the message. */
     const uint8_t *(*message_data)(struct wire_message *message, size_t *ret_size);
-    bool (*message_compressed)(const struct wire_message *message); /* it was sent compressed: its
-                                                                       bytes are not the message */
+    enum wire_encoding (*message_encoding)(const struct wire_message *message);
     void (*message_free)(struct wire_message *message);
 };
 

@@ -155,13 +155,12 @@ static int or_default(int value, int default_value)
     return value > 0 ? value : default_value;
 }
 
-/* What both sides set. Compressed messages are not inflated: a small one may be a bomb. */
+/* What both sides set. The core does not inflate: it would look at the size only afterwards. */
 static size_t common_args(grpc_arg *args, int max_message_bytes)
 {
     size_t n = 0;
 
-    args[n++] = integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
-                            or_default(max_message_bytes, 4 * 1024 * 1024));
+    args[n++] = integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_message_bytes);
     args[n++] = integer_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1);
     args[n++] = integer_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     args[n++] = integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
@@ -172,10 +171,10 @@ static struct wire_server *server_new(const struct wire_server_options *options)
 {
     struct wire_server *server = mesh__calloc(1, sizeof(*server));
     grpc_arg args[16];
-    size_t n = common_args(args, options->max_message_bytes);
+    size_t n = common_args(args, -1);
     grpc_channel_args channel_args = {0, args};
 
-    /* No encoding is offered in answers; a compressed request is ours to refuse, not the core's. */
+    /* No encoding is offered in answers; a compressed request is ours to inflate, or to refuse. */
     args[n++] = integer_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
     args[n++] = integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0); /* it would hide a port conflict */
     args[n++] =
@@ -316,7 +315,7 @@ static struct wire_channel *channel_new(const char *target,
     struct wire_channel *channel = mesh__calloc(1, sizeof(*channel));
     grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
     grpc_arg args[16];
-    size_t n = common_args(args, options->max_message_bytes);
+    size_t n = common_args(args, or_default(options->max_message_bytes, 4 * 1024 * 1024));
     grpc_channel_args channel_args = {0, args};
 
     args[n++] = integer_arg(GRPC_ARG_MAX_METADATA_SIZE, 64 * 1024);
@@ -388,6 +387,7 @@ static const struct wire grpc_wire = {
     .call_deadline_ns = mesh__wire_call_deadline_ns,
     .call_peer = mesh__wire_call_peer,
     .call_metadata = mesh__wire_call_metadata,
+    .call_message_lost = mesh__wire_call_message_lost,
     .call_message_size = mesh__wire_call_message_size,
     .call_take_message = mesh__wire_call_take_message,
     .call_was_cancelled = mesh__wire_call_was_cancelled,
@@ -395,7 +395,7 @@ static const struct wire grpc_wire = {
     .call_status_text = mesh__wire_call_status_text,
     .message_new = mesh__wire_message_new,
     .message_data = mesh__wire_message_data,
-    .message_compressed = mesh__wire_message_compressed,
+    .message_encoding = mesh__wire_message_encoding,
     .message_free = mesh__wire_message_free,
 };
 

@@ -32,6 +32,7 @@
 struct wire_message {
     grpc_slice bytes;         /* what message_data() points into, unless buffer has one slice */
     grpc_byte_buffer *buffer; /* as received; NULL for a message of our own */
+    enum wire_encoding encoding;
 };
 
 struct wire_call_metadata {
@@ -89,6 +90,7 @@ int64_t mesh__wire_call_deadline_ns(const struct wire_call *call);
 void mesh__wire_call_peer(const struct wire_call *call, char *ret_text, size_t size);
 bool mesh__wire_call_metadata(struct wire_call *call, enum wire_metadata_kind kind, size_t i,
                               struct wire_pair *ret_pair);
+bool mesh__wire_call_message_lost(const struct wire_call *call);
 size_t mesh__wire_call_message_size(const struct wire_call *call);
 struct wire_message *mesh__wire_call_take_message(struct wire_call *call);
 bool mesh__wire_call_was_cancelled(const struct wire_call *call);
@@ -96,7 +98,7 @@ enum mesh_status mesh__wire_call_status(const struct wire_call *call);
 const char *mesh__wire_call_status_text(struct wire_call *call);
 struct wire_message *mesh__wire_message_new(size_t size, uint8_t **ret_data);
 const uint8_t *mesh__wire_message_data(struct wire_message *message, size_t *ret_size);
-bool mesh__wire_message_compressed(const struct wire_message *message);
+enum wire_encoding mesh__wire_message_encoding(const struct wire_message *message);
 void mesh__wire_message_free(struct wire_message *message);
 
 #endif

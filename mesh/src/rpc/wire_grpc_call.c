@@ -22,12 +22,39 @@ struct wire_message *mesh__wire_message_new(size_t size, uint8_t **ret_data)
     return message;
 }
 
-static struct wire_message *message_received(grpc_byte_buffer *buffer)
+/*
+ * The core forgets an encoding that it does not know, and with it that the message was compressed.
+ * The flag before the message it keeps for tests, under a name of C++; a core without it cannot
+ * tell.
+ */
+extern uint32_t
+message_flags(grpc_call *call) __asm__("_Z37grpc_call_test_only_get_message_flagsP9grpc_call")
+    __attribute__((weak));
+#define FLAG_COMPRESSED UINT32_C(0x80000000)
+
+/* Before another message is asked for. */
+static enum wire_encoding encoding_of(grpc_call *call, const grpc_byte_buffer *buffer)
+{
+    switch (buffer->data.raw.compression) {
+    case GRPC_COMPRESS_DEFLATE:
+        return WIRE_DEFLATE;
+    case GRPC_COMPRESS_GZIP:
+        return WIRE_GZIP;
+    case GRPC_COMPRESS_NONE:
+        return message_flags != NULL && (message_flags(call) & FLAG_COMPRESSED) != 0 ? WIRE_OTHER
+                                                                                     : WIRE_PLAIN;
+    default:
+        return WIRE_OTHER;
+    }
+}
+
+static struct wire_message *message_received(grpc_call *call, grpc_byte_buffer *buffer)
 {
     struct wire_message *message = mesh__calloc(1, sizeof(*message));
     grpc_byte_buffer_reader reader;
 
     message->buffer = buffer;
+    message->encoding = encoding_of(call, buffer);
     message->bytes = grpc_empty_slice();
     if (buffer->data.raw.slice_buffer.count > 1 && grpc_byte_buffer_reader_init(&reader, buffer)) {
         message->bytes = grpc_byte_buffer_reader_readall(&reader);
@@ -47,9 +74,9 @@ const uint8_t *mesh__wire_message_data(struct wire_message *message, size_t *ret
     return GRPC_SLICE_START_PTR(*bytes);
 }
 
-bool mesh__wire_message_compressed(const struct wire_message *message)
+enum wire_encoding mesh__wire_message_encoding(const struct wire_message *message)
 {
-    return message->buffer != NULL && message->buffer->data.raw.compression != GRPC_COMPRESS_NONE;
+    return message->encoding;
 }
 
 void mesh__wire_message_free(struct wire_message *message)
@@ -322,6 +349,11 @@ bool mesh__wire_call_metadata(struct wire_call *call, enum wire_metadata_kind ki
     return true;
 }
 
+bool mesh__wire_call_message_lost(const struct wire_call *call)
+{
+    return call->message == NULL && grpc_call_failed_before_recv_message(call->call);
+}
+
 size_t mesh__wire_call_message_size(const struct wire_call *call)
 {
     return call->message == NULL ? 0 : grpc_byte_buffer_length(call->message);
@@ -332,7 +364,7 @@ struct wire_message *mesh__wire_call_take_message(struct wire_call *call)
     grpc_byte_buffer *buffer = call->message;
 
     call->message = NULL;
-    return buffer == NULL ? NULL : message_received(buffer);
+    return buffer == NULL ? NULL : message_received(call->call, buffer);
 }
 
 bool mesh__wire_call_was_cancelled(const struct wire_call *call)
@@ -356,10 +388,8 @@ const char *mesh__wire_call_status_text(struct wire_call *call)
 /* The core calls a read of a broken stream a success, as it does the end of the messages. */
 static bool read_failed(const struct wire_operation *operation)
 {
-    const struct wire_call *call = operation->call;
-
-    return operation->ops == WIRE_RECV_MESSAGE && call->server && call->message == NULL &&
-           grpc_call_failed_before_recv_message(call->call);
+    return operation->ops == WIRE_RECV_MESSAGE && operation->call->server &&
+           mesh__wire_call_message_lost(operation->call);
 }
 
 bool mesh__wire_operation_done(struct wire_operation *operation, bool ok)

@@ -204,8 +204,7 @@ struct peer *peer_new(const struct peer_script *scripts, void *arg, int port)
     mesh__wire->start();
     peer->scripts = scripts;
     peer->arg = arg;
-    peer->server =
-        mesh__wire->server_new(&(struct wire_server_options){.max_message_bytes = 64 << 20});
+    peer->server = mesh__wire->server_new(&(struct wire_server_options){.max_metadata_bytes = 0});
     if (!mesh__wire->server_listen(peer->server, address, &peer->port)) {
         abort();
     }

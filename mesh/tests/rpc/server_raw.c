@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define FRAME_HEADER 9
 
@@ -61,6 +62,20 @@ void raw_data(int fd, const struct raw_bytes *message, bool end)
     send_all(fd, &bytes);
 }
 
+void raw_zipped(struct raw_bytes *ret_message, bool is_gzip, const void *bytes, size_t size)
+{
+    static uint8_t out[sizeof(ret_message->data) - 5];
+    z_stream stream = {.avail_in = (uInt)size, .next_out = out, .avail_out = sizeof(out)};
+
+    memcpy(&stream.next_in, &bytes, sizeof(bytes)); /* it is only read */
+    MUST(deflateInit2(&stream, 9, Z_DEFLATED, is_gzip ? 15 + 16 : 15, 9, Z_DEFAULT_STRATEGY) ==
+         Z_OK);
+    MUST(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+    ret_message->size = 0;
+    raw_message(ret_message, 1, out, (uint32_t)stream.total_out);
+    MUST(deflateEnd(&stream) == Z_OK);
+}
+
 static bool receive(int fd, uint8_t *to, size_t size)
 {
     while (size > 0) {
@@ -84,6 +99,23 @@ static void acknowledge_settings(int fd)
     send_all(fd, &bytes);
 }
 
+/* The core writes it as a literal: the name, the size of the value, one or two digits. */
+static int status_of(const struct raw_bytes *block)
+{
+    static const char name[] = "grpc-status";
+    const uint8_t *at = memmem(block->data, block->size, name, strlen(name));
+    int status = 0;
+
+    if (at == NULL) {
+        return -1;
+    }
+    at += strlen(name);
+    for (uint8_t size = *at++; size > 0; size--) {
+        status = status * 10 + (*at++ - '0');
+    }
+    return status;
+}
+
 /* True when stream 1 is over. */
 static bool take_frame(int fd, const uint8_t *header, const struct raw_bytes *payload,
                        struct raw_answer *answer)
@@ -99,12 +131,16 @@ static bool take_frame(int fd, const uint8_t *header, const struct raw_bytes *pa
         return false;
     }
     answer->reset |= type == RAW_RST_STREAM;
-    answer->n_data += type == RAW_DATA && payload->size > 0 ? 1 : 0;
+    if (type == RAW_DATA && payload->size > 0) {
+        answer->n_data++;
+        answer->data = *payload;
+    }
     if (type == RAW_HEADERS) {
         if (answer->n_headers++ == 0) {
             answer->first_header = *payload;
         }
         answer->last_header = *payload;
+        answer->status = status_of(payload);
         answer->ended_by_headers = (flags & RAW_END_STREAM) != 0;
     }
     return type == RAW_RST_STREAM ||
@@ -117,6 +153,7 @@ void raw_read(int fd, struct raw_answer *ret_answer)
     struct raw_bytes payload;
 
     memset(ret_answer, 0, sizeof(*ret_answer));
+    ret_answer->status = -1;
     for (;;) {
         if (!receive(fd, header, sizeof(header))) {
             ret_answer->closed = true;

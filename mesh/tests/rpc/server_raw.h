@@ -13,6 +13,8 @@ struct raw_answer {
     bool reset;
     bool goaway;
     bool closed;                   /* the connection */
+    int status;                    /* of grpc-status; -1: none was seen */
+    struct raw_bytes data;         /* of the last DATA frame */
     struct raw_bytes first_header; /* of the first HEADERS frame, still compressed */
     struct raw_bytes last_header;
 };
@@ -22,6 +24,8 @@ int raw_connect(int port);
 /* Sends the headers of a gRPC call on stream 1; extra names and values end with NULL. */
 void raw_call(int fd, const char *path, const char *const *extra);
 void raw_data(int fd, const struct raw_bytes *message, bool end);
+/* A message that is compressed, by gzip or else by deflate. */
+void raw_zipped(struct raw_bytes *ret_message, bool is_gzip, const void *bytes, size_t size);
 /* Reads until stream 1 or the connection is over. */
 void raw_read(int fd, struct raw_answer *ret_answer);
 /* True if a header block holds a text as it stands (the core does not use Huffman codes). */

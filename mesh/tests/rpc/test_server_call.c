@@ -527,10 +527,16 @@ TEST(a_message_that_is_too_large_is_refused)
 {
     size_t size = (1 << 20) + 1;
     uint8_t *bytes = calloc(1, size);
+    char *line;
 
     CHECK(bytes != NULL);
+    free(served_take_log());
     CHECK(send_bytes(bytes, size) == MESH_RESOURCE_EXHAUSTED);
     free(bytes);
+    line = served_wait_log("/check.v1.Check/Echo"); /* as the client has it */
+    CHECK(strstr(line, "\"code\":\"RESOURCE_EXHAUSTED\"") != NULL);
+    CHECK(strstr(line, "\"peer\":\"ipv4:127.0.0.1:") != NULL);
+    free(line);
     CHECK(served_call(&served, "Echo", "still there", NULL) == MESH_OK);
 }
 

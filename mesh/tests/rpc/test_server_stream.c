@@ -416,6 +416,23 @@ TEST(a_client_that_reads_nothing_and_cancels_wakes_a_blocked_write)
     CHECK_INT(wait_for_outcome(), MESH_CANCELLED);
 }
 
+TEST(a_message_that_is_too_large_ends_an_upload_and_does_not_complete_it)
+{
+    static uint8_t body[(1 << 20) + 1];
+    Words words = CHECK__V1__WORDS__INIT;
+    struct mesh_stream *stream;
+
+    begin(read_until_over);
+    words.body.data = body;
+    words.body.len = sizeof(body);
+    stream = open_stream("Sum", NULL);
+    CHECK(write_words(served.ctx, stream, "part", 1) == MESH_OK);
+    mesh_ignore(mesh_stream_write(served.ctx, stream, &words.base));
+    CHECK(mesh_stream_finish(served.ctx, stream) == MESH_RESOURCE_EXHAUSTED);
+    CHECK_INT(wait_for_outcome(), MESH_RESOURCE_EXHAUSTED);
+    free(served_wait_log("\"code\":\"RESOURCE_EXHAUSTED\""));
+}
+
 TEST(the_deadline_of_the_client_wakes_a_blocked_read)
 {
     struct mesh_stream *stream;
