@@ -7,6 +7,7 @@
 #include "core/fatal.h"
 #include "core/field.h"
 #include "core/sensitive.h"
+#include "mesh/metrics.h"
 #include "rpc/server_impl.h"
 
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 
 #define POSTED_PER_QUEUE 64 /* more cost more: the core looks at all of them at each completion */
 #define POSTED_MIN 2
+#define SWEEP_MS 100
+#define DEFAULT_MEMORY_BYTES ((size_t)128 << 20)
 
 /* ---- methods ------------------------------------------------------------------------------ */
 
@@ -49,8 +52,7 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
     added->metrics =
         mesh__call_metrics_new(MESH__SERVER, served->type->name, method->name, method->kind);
     added->request_id = find_request_id(&server->options, method);
-    added->wire =
-        mesh__wire->server_register(server->wire, method->path, method->kind == MESH_UNARY);
+    added->wire = mesh__wire->server_register(server->wire, method->path);
 }
 
 static void add_unknown(struct mesh_server *server)
@@ -89,7 +91,7 @@ static void add_services(struct mesh_server *server, const struct mesh_served *s
         types[i] = all[i].type;
         n_methods += types[i]->n_methods;
     }
-    server->health = mesh__health_new(types, n_own);
+    server->health = mesh__health_new(types, n_own, server->options.watch_limit);
     server->reflection = mesh__reflection_new(types, n);
     all[n_own].handlers = server->health;
     all[n_own + 1].handlers = server->reflection;
@@ -111,7 +113,9 @@ static void *take_completions(void *arg)
     struct server_queue *queue = arg;
 
     for (;;) {
-        struct wire_event event = mesh__wire->queue_next(queue->wire, MESH_NO_DEADLINE);
+        int64_t sweep_ns =
+            queue->oldest == NULL ? MESH_NO_DEADLINE : mesh__after_ms(queue->swept_ns, SWEEP_MS);
+        struct wire_event event = mesh__wire->queue_next(queue->wire, sweep_ns);
 
         if (event.kind == WIRE_SHUTDOWN) {
             return NULL;
@@ -123,11 +127,15 @@ static void *take_completions(void *arg)
             tag->done(call, event.ok);
             mesh__call_unref(call);
         }
+        if (mesh__now_ns() >= sweep_ns) {
+            mesh__calls_sweep(queue);
+        }
     }
 }
 
 static void queue_init(struct mesh_server *server, struct server_queue *queue)
 {
+    queue->server = server;
     queue->wire = mesh__wire->queue_new();
     queue->ctx =
         mesh__ctx_new(server->options.service, server->options.arena_bytes, MESH_NO_DEADLINE);
@@ -177,10 +185,15 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
 {
     struct mesh_server *server = mesh__calloc(1, sizeof(*server));
     struct wire_server_options wire_options = {
+        .max_connection_streams = options->max_connection_streams,
         .max_connection_age_ms = clamp_ms(options->max_connection_age_ms),
     };
 
     server->options = *options;
+    if (server->options.memory_bytes == 0) {
+        server->options.memory_bytes = DEFAULT_MEMORY_BYTES;
+    }
+    wire_options.memory_bytes = server->options.memory_bytes;
     if (pthread_mutex_init(&server->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
@@ -191,6 +204,9 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     queue_init(server, &server->stream);
     add_services(server, services, state);
     add_unknown(server);
+    server->untaken =
+        mesh_counter("mesh_server_untaken_answers_total",
+                     "Calls cancelled because the client did not take the answer.", NULL);
     server->workers = mesh__workers_new(server);
     server->stream_threads = mesh__stream_threads_new(server);
     return server;

@@ -12,7 +12,8 @@ struct mesh_server_options {
     const char *service;         /* this process's service name, for errors and logs */
     const char *listen;          /* "host:port" */
     int workers;                 /* threads for unary calls */
-    int queue_size;              /* unary calls that may wait for a worker */
+    int queue_size;              /* unary calls that may wait for a worker; as many more may be
+                                  * incomplete */
     size_t queue_bytes;          /* of their requests together, but for a single one; 0: no limit */
     int stream_limit;            /* streaming calls at the same time */
     int64_t default_deadline_ms; /* for unary calls without a deadline */
@@ -21,7 +22,12 @@ struct mesh_server_options {
     int64_t grace_ms;            /* calls under way have so long to finish */
     int max_message_bytes;
     int64_t max_connection_age_ms; /* 0: none */
-    size_t arena_bytes;            /* what foreign bytes may make one call allocate */
+    int max_connection_streams;    /* calls at the same time on one connection; 0: 100 */
+    /* What all connections may hold of requests, and of answers that wait for their clients; 0:
+     * 128 MiB. More than queue_bytes. */
+    size_t memory_bytes;
+    int watch_limit;    /* watches of the health at the same time; 0: 1000 */
+    size_t arena_bytes; /* what foreign bytes may make one call allocate */
     const struct mesh_sensitive_type *const *sensitive; /* NULL: none */
 };
 

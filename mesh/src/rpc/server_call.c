@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call on the server: how it arrives, and how its request and its answer travel. */
+/* One call on the server: its life, its context and its answer. */
 #include "core/clock.h"
-#include "core/fatal.h"
-#include "core/guard.h"
-#include "rpc/inflate.h"
 #include "rpc/server_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define INTERNAL_TEXT "internal error"
-#define ENCODINGS "identity,deflate,gzip"
-#define QUEUE_MESSAGE_MAX ((size_t)65536)
 #define OWN_PAIRS 2 /* of the trailing metadata: details and mark */
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -51,124 +45,6 @@ void mesh__call_batch(struct server_call *call, const struct wire_batch *batch,
     mesh__call_ref(call); /* until the tag is back */
     tag->call = call;
     mesh__wire->call_start(call->wire, batch, tag);
-}
-
-static void on_answered(struct server_call *call, bool ok)
-{
-    (void)call; /* whether the client was still there does not matter any more */
-    (void)ok;
-}
-
-static void on_closed(struct server_call *call, bool ok)
-{
-    if (!ok || mesh__wire->call_was_cancelled(call->wire)) {
-        atomic_store_explicit(&call->cancelled, true, memory_order_release);
-    }
-    if (call->closed_hook != NULL) {
-        call->closed_hook(call);
-    }
-}
-
-static void set_deadline(struct server_call *call)
-{
-    const struct mesh_server_options *options = &call->method->server->options;
-    int64_t deadline_ns = mesh__wire->call_deadline_ns(call->wire);
-
-    if (call->method->lane == SERVER_WORKER || call->method->lane == SERVER_INLINE) {
-        int64_t longest_ns = mesh__in_ms(options->max_deadline_ms);
-
-        if (deadline_ns == MESH_NO_DEADLINE) {
-            deadline_ns = mesh__in_ms(options->default_deadline_ms);
-        }
-        deadline_ns = deadline_ns < longest_ns ? deadline_ns : longest_ns;
-    }
-    call->deadline_ns = deadline_ns;
-}
-
-static void refuse_unknown(struct server_call *call, struct mesh_ctx *ctx)
-{
-    char text[256];
-
-    (void)snprintf(text, sizeof(text), "method %.200s is not served here",
-                   mesh__wire->call_path(call->wire)); /* a long one is cut */
-    mesh__call_refuse(call, ctx, MESH_UNIMPLEMENTED, NULL, text);
-}
-
-/* To whoever serves it, with a reference of its own. */
-static void hand_on(struct server_call *call)
-{
-    struct mesh_server *server = call->method->server;
-    struct mesh_ctx *ctx = call->method->queue->ctx;
-
-    switch (call->method->lane) {
-    case SERVER_WORKER:
-        mesh__call_ref(call);
-        if (!mesh__workers_add(server->workers, call)) {
-            mesh__call_refuse(call, ctx, MESH_RESOURCE_EXHAUSTED, "queue_full",
-                              "the server has too much to do");
-            mesh__call_unref(call);
-        }
-        break;
-    case SERVER_STREAM:
-        mesh__call_ref(call);
-        if (!mesh__stream_threads_add(server->stream_threads, call)) {
-            mesh__call_refuse(call, ctx, MESH_RESOURCE_EXHAUSTED, "stream_limit",
-                              "the server has too many streams");
-            mesh__call_unref(call);
-        }
-        break;
-    case SERVER_INLINE:
-        mesh__call_ref(call);
-        mesh__call_run(call, ctx);
-        break;
-    case SERVER_WATCH:
-        mesh__health_watch(call);
-        break;
-    case SERVER_UNKNOWN:
-        refuse_unknown(call, ctx);
-        break;
-    }
-}
-
-static void accept_call(struct server_call *call)
-{
-    set_deadline(call);
-    mesh__wire->call_peer(call->wire, call->peer, sizeof(call->peer)); /* known while it is there */
-    mesh__call_started(call->method->metrics);
-    mesh__call_batch(call, &(struct wire_batch){.ops = WIRE_RECV_CLOSE}, &call->closed);
-    if (mesh__wire->call_message_lost(call->wire)) {
-        mesh__call_refuse(call, call->method->queue->ctx, MESH_CANCELLED, "cancelled",
-                          "the client went away before its message was complete");
-    } else {
-        hand_on(call);
-    }
-}
-
-static void on_requested(struct server_call *call, bool ok)
-{
-    if (!ok) {
-        return; /* the server is shutting down; the reference of the tag was the only one */
-    }
-    mesh__call_request(call->method);
-    call->started_ns = mesh__now_ns();
-    accept_call(call);
-}
-
-void mesh__call_request(struct server_method *method)
-{
-    struct server_call *call = mesh__calloc(1, sizeof(*call));
-
-    call->method = method;
-    atomic_init(&call->refs, 1); /* the tag's */
-    call->requested = (struct server_tag){on_requested, call};
-    call->closed.done = on_closed;
-    call->answered.done = on_answered;
-    (void)atomic_fetch_add(&method->server->n_calls, 1);
-    call->wire = mesh__wire->server_request(method->server->wire, method->wire, method->queue->wire,
-                                            &call->requested);
-    if (call->wire == NULL) {
-        call_free(call);
-    }
 }
 
 /* ---- context ------------------------------------------------------------------------------ */
@@ -305,6 +181,8 @@ void mesh__call_finish(struct server_call *call, struct mesh_ctx *ctx, enum mesh
     if (status == MESH_OK && reply != NULL) {
         batch.ops |= WIRE_SEND_MESSAGE;
         batch.message = reply;
+        (void)mesh__wire->message_data(reply, &call->answer_bytes);
+        atomic_fetch_add(&call->method->server->n_untaken, call->answer_bytes);
     } else {
         mesh__wire->message_free(reply);
     }
@@ -314,6 +192,7 @@ void mesh__call_finish(struct server_call *call, struct mesh_ctx *ctx, enum mesh
     /* Tells a status of ours from one that the transport made up. */
     trailing[batch.n_trailing++] = (struct wire_pair){"mesh-status", "1", 1};
     mesh__call_log(call, ctx, status, request);
+    atomic_store(&call->answered_ns, mesh__now_ns());
     mesh__call_batch(call, &batch, &call->answered);
 }
 
@@ -323,121 +202,15 @@ void mesh__call_refuse(struct server_call *call, struct mesh_ctx *ctx, enum mesh
     if (reason != NULL) {
         mesh__server_count_rejected(reason);
     }
+    if (call->has_message) { /* the client may take its time for the answer */
+        mesh__wire->message_free(mesh__wire->call_take_message(call->wire));
+    }
     mesh__call_enter(call, ctx);
     mesh__call_finish(call, ctx, mesh_fail(ctx, status, "%s", text), NULL, NULL);
     mesh__call_leave(ctx);
 }
 
-/* ---- messages ----------------------------------------------------------------------------- */
-
-/* The queue thread has no time for large messages, and what it serves has none. */
-static size_t message_limit(const struct server_call *call)
-{
-    const struct server_method *method = call->method;
-    size_t limit = (size_t)method->server->options.max_message_bytes;
-    bool on_queue = method->lane == SERVER_INLINE || method->lane == SERVER_WATCH;
-
-    return on_queue && limit > QUEUE_MESSAGE_MAX ? QUEUE_MESSAGE_MAX : limit;
-}
-
-static MESH_STATUS inflate_message(struct mesh_ctx *ctx, enum wire_encoding encoding,
-                                   const uint8_t *bytes, size_t size, size_t limit,
-                                   struct mesh__text *out)
-{
-    enum mesh_status status;
-
-    if (encoding == WIRE_OTHER) {
-        mesh_ctx_add_trailing_metadata(ctx, "grpc-accept-encoding", ENCODINGS, strlen(ENCODINGS));
-        return mesh_fail(ctx, MESH_UNIMPLEMENTED, "the message is compressed by none of %s",
-                         ENCODINGS);
-    }
-    status = mesh__inflate(encoding, bytes, size, limit, out);
-    if (status == MESH_RESOURCE_EXHAUSTED) {
-        return mesh_fail(ctx, status, "the message inflates to more than %zu bytes", limit);
-    }
-    return status == MESH_OK ? MESH_OK
-                             : mesh_fail(ctx, status, "the compressed message is not whole");
-}
-
-/* Fails in ctx. */
-static MESH_STATUS unpack_message(const struct server_call *call, struct mesh_ctx *ctx,
-                                  struct mesh_ctx *memory, struct wire_message *message,
-                                  ProtobufCMessage **ret_message)
-{
-    enum wire_encoding encoding = mesh__wire->message_encoding(message);
-    size_t limit = message_limit(call);
-    struct mesh__text inflated = {0};
-    size_t size;
-    const uint8_t *bytes = mesh__wire->message_data(message, &size);
-    enum mesh_status status = MESH_OK;
-
-    if (size > limit) {
-        return mesh_fail(ctx, MESH_RESOURCE_EXHAUSTED, "the message has %zu bytes, more than %zu",
-                         size, limit);
-    }
-    if (encoding != WIRE_PLAIN) {
-        status = inflate_message(ctx, encoding, bytes, size, limit, &inflated);
-        bytes = (const uint8_t *)inflated.bytes;
-        size = inflated.size;
-    }
-    if (status == MESH_OK) {
-        status = mesh__unpack(memory, call->method->method->request, bytes, size, ret_message);
-        if (status != MESH_OK && memory != ctx) {
-            status = mesh_fail(ctx, status, "%s", mesh_ctx_error(memory));
-        }
-    }
-    free(inflated.bytes);
-    return status;
-}
-
-MESH_STATUS mesh__call_unpack(const struct server_call *call, struct mesh_ctx *ctx,
-                              struct mesh_ctx *memory, struct wire_message *bytes,
-                              ProtobufCMessage **ret_message)
-{
-    enum mesh_status status;
-
-    if (bytes == NULL) { /* as grpc's statuscodes.md has it */
-        return mesh_fail(ctx, MESH_UNIMPLEMENTED,
-                         "the request has no message, or one that was cut off");
-    }
-    status = unpack_message(call, ctx, memory, bytes, ret_message);
-    mesh__wire->message_free(bytes);
-    return status;
-}
-
-MESH_STATUS mesh__call_validate(const struct server_call *call, struct mesh_ctx *ctx,
-                                const ProtobufCMessage *request)
-{
-    const struct mesh_method *method = call->method->method;
-    struct mesh_violations *violations;
-
-    if (method->validate == NULL) {
-        return MESH_OK;
-    }
-    violations = mesh__violations_new(ctx);
-    mesh__violations_hide(violations, method->request, call->method->server->options.sensitive);
-    method->validate(violations, request);
-    return mesh__violations_fail(ctx, violations);
-}
-
-struct wire_message *mesh__call_pack(const ProtobufCMessage *message)
-{
-    uint8_t *data;
-    struct wire_message *packed =
-        mesh__wire->message_new(protobuf_c_message_get_packed_size(message), &data);
-
-    (void)protobuf_c_message_pack(message, data); /* as much as there is room for */
-    return packed;
-}
-
-ProtobufCMessage *mesh__call_response(const struct server_call *call, struct mesh_ctx *ctx)
-{
-    const ProtobufCMessageDescriptor *descriptor = call->method->method->response;
-    ProtobufCMessage *response = mesh_alloc(ctx, descriptor->sizeof_message);
-
-    protobuf_c_message_init(descriptor, response);
-    return response;
-}
+/* ---- unary calls -------------------------------------------------------------------------- */
 
 static MESH_STATUS serve(struct server_call *call, struct mesh_ctx *ctx, ProtobufCMessage *response,
                          ProtobufCMessage **ret_request)
@@ -462,7 +235,7 @@ void mesh__call_run(struct server_call *call, struct mesh_ctx *ctx)
     response = mesh__call_response(call, ctx);
     status = serve(call, ctx, response, &request);
     if (status == MESH_OK) {
-        reply = mesh__call_pack(response);
+        status = mesh__call_reply(call, ctx, response, &reply);
     }
     mesh__call_finish(call, ctx, status, request, reply);
     mesh__call_leave(ctx); /* its calls to peers end before the call that caused them */

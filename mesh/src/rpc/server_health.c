@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_WATCH_LIMIT 1000
 #define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
 
 typedef Grpc__Health__V1__HealthCheckRequest CheckRequest;
@@ -35,11 +36,16 @@ struct health {
     bool serving; /* all services stand and fall together */
     bool stopped;
     struct watcher *watchers;
+    int watch_limit;
+    atomic_int n_watches; /* calls, until they are over */
 };
 
-struct health *mesh__health_new(const struct mesh_service_type *const *types, size_t n_types)
+struct health *mesh__health_new(const struct mesh_service_type *const *types, size_t n_types,
+                                int watch_limit)
 {
     struct health *health = mesh__calloc(1, sizeof(*health));
+
+    health->watch_limit = watch_limit > 0 ? watch_limit : DEFAULT_WATCH_LIMIT;
 
     health->services = mesh__calloc(n_types + 1, sizeof(*health->services));
     for (size_t i = 0; i < n_types; i++) {
@@ -267,12 +273,21 @@ static void on_received(struct server_call *call, bool ok)
 static void release(struct server_call *call)
 {
     free(call->owner);
+    atomic_fetch_sub(&health_of(call)->n_watches, 1);
 }
 
 void mesh__health_watch(struct server_call *call)
 {
-    struct watcher *watcher = mesh__calloc(1, sizeof(*watcher));
+    struct health *health = health_of(call);
+    struct watcher *watcher;
 
+    if (atomic_load(&health->n_watches) >= health->watch_limit) { /* only this thread adds */
+        mesh__call_refuse(call, call->method->queue->ctx, MESH_RESOURCE_EXHAUSTED, "watch_limit",
+                          "the server has too many watches");
+        return;
+    }
+    atomic_fetch_add(&health->n_watches, 1);
+    watcher = mesh__calloc(1, sizeof(*watcher));
     watcher->call = call;
     watcher->shown_status = -1;
     watcher->received.done = on_received;

@@ -29,10 +29,15 @@ enum server_lane {
 
 /* One thread that takes completions. */
 struct server_queue {
+    struct mesh_server *server;
     struct wire_queue *wire;
     pthread_t thread;
     bool running;
     struct mesh_ctx *ctx; /* for the answers that the thread gives itself */
+    /* Of the thread alone: the calls that have come and are not over, the oldest first. */
+    struct server_call *oldest, *newest;
+    int n_incomplete; /* of them: unary calls whose message is still to come */
+    int64_t swept_ns;
 };
 
 struct server_method {
@@ -57,8 +62,10 @@ struct mesh_server {
     struct server_method unknown;
     bool started;
     atomic_size_t n_calls;   /* requested or under way */
+    atomic_size_t n_untaken; /* bytes of answers that their clients have not taken */
     pthread_mutex_t mutex;   /* for no_calls alone */
     pthread_cond_t no_calls; /* n_calls has become 0, as it does in a stop only */
+    struct mesh_counter *untaken;
     struct workers *workers;
     struct stream_threads *stream_threads;
     struct health *health;
@@ -78,22 +85,30 @@ struct server_tag {
 struct server_call {
     struct server_method *method;
     struct wire_call *wire;
-    struct server_call *next; /* in a queue of waiting calls */
-    size_t waiting_bytes;     /* of its request, while it waits for a worker */
+    struct server_call *older, *newer; /* in the list of its queue thread */
+    struct server_call *next;          /* in a queue of waiting calls */
+    size_t waiting_bytes;              /* of its request, while it waits for a worker */
     atomic_int refs;
     atomic_bool cancelled;
     char peer[64]; /* cut if it is longer */
     int64_t started_ns;
     int64_t deadline_ns;
+    _Atomic int64_t answered_ns; /* 0: not yet */
+    size_t answer_bytes;         /* of the answer, until it was taken */
+    bool given_up;
     bool initial_sent;
-    struct server_tag requested, closed, answered;
-    void *owner;                                   /* the lane's own: the stream, or the watcher */
+    struct server_tag requested, received, closed, answered;
+    bool incomplete;  /* its message is waited for; on the queue thread */
+    bool has_message; /* or will have none */
+    void *owner;      /* the lane's own: the stream, or the watcher */
     void (*closed_hook)(struct server_call *call); /* told of the end, on the queue thread */
     void (*release)(struct server_call *call);     /* frees owner with the last reference */
 };
 
 /* Asks for the next call of a method. */
 void mesh__call_request(struct server_method *method);
+/* On the queue thread, now and then: cancels calls whose answers are not taken. */
+void mesh__calls_sweep(struct server_queue *queue);
 /* Starts a batch on a call. */
 void mesh__call_batch(struct server_call *call, const struct wire_batch *batch,
                       struct server_tag *tag);
@@ -126,6 +141,9 @@ MESH_STATUS mesh__call_unpack(const struct server_call *call, struct mesh_ctx *c
 MESH_STATUS mesh__call_validate(const struct server_call *call, struct mesh_ctx *ctx,
                                 const ProtobufCMessage *request);
 struct wire_message *mesh__call_pack(const ProtobufCMessage *message);
+/* Packs the response of a handler; fails if too many answers wait for their clients. */
+MESH_STATUS mesh__call_reply(const struct server_call *call, struct mesh_ctx *ctx,
+                             const ProtobufCMessage *response, struct wire_message **ret_reply);
 /* An empty response of the method, in ctx's memory. */
 ProtobufCMessage *mesh__call_response(const struct server_call *call, struct mesh_ctx *ctx);
 /* A unary call from its bytes to its answer, on this thread. */
@@ -166,7 +184,8 @@ extern const struct mesh_service_type mesh__reflection_type;
 extern const struct mesh_service_type mesh__reflection_alpha_type;
 
 /* Knows the services of these types, all NOT_SERVING. */
-struct health *mesh__health_new(const struct mesh_service_type *const *types, size_t n_types);
+struct health *mesh__health_new(const struct mesh_service_type *const *types, size_t n_types,
+                                int watch_limit);
 void mesh__health_free(struct health *health);
 void mesh__health_set(struct health *health, bool serving);
 /* Ends all watches, and those that still come. */

@@ -301,7 +301,7 @@ void mesh__stream_run(struct server_call *call, struct mesh_ctx *ctx, struct mes
     status = serve(ctx, stream, response, &request);
     give_up_write(stream);
     if (status == MESH_OK && response != NULL) {
-        reply = mesh__call_pack(response);
+        status = mesh__call_reply(call, ctx, response, &reply);
     }
     mesh__call_finish(call, ctx, status, request, reply);
     mesh__ctx_reset(reader, MESH_NO_DEADLINE);

@@ -72,6 +72,8 @@ enum wire_metadata_kind {
 };
 
 struct wire_server_options {
+    int max_connection_streams;      /* calls at the same time on one connection; 0: 100 */
+    size_t memory_bytes;             /* what all connections may hold; 0: no limit */
     int max_metadata_bytes;          /* 0: 65536 */
     int max_connection_age_ms;       /* 0: none */
     int max_connection_age_grace_ms; /* 0: 10000 */
@@ -102,9 +104,8 @@ struct wire {
     /* Binds "host:port" exclusively (port 0: any free one). False if the port cannot be had. */
     bool (*server_listen)(struct wire_server *server, const char *address, int *ret_port);
     void (*server_add_queue)(struct wire_server *server, struct wire_queue *queue);
-    /* payload: the first message is received with the call. Before server_start. */
-    struct wire_method *(*server_register)(struct wire_server *server, const char *path,
-                                           bool payload);
+    struct wire_method *(*server_register)(struct wire_server *server,
+                                           const char *path); /* before server_start */
     void (*server_start)(struct wire_server *server);
     /*
      * Asks for the next call of a method (NULL: of any method that is not registered). tag
@@ -140,8 +141,6 @@ struct wire {
      * NUL-terminated copies. */
     bool (*call_metadata)(struct wire_call *call, enum wire_metadata_kind kind, size_t i,
                           struct wire_pair *ret_pair);
-    /* After server_request(): the client went away before its message was complete. */
-    bool (*call_message_lost)(const struct wire_call *call);
     /* Its bytes while it was not taken; 0 without one. */
     size_t (*call_message_size)(const struct wire_call *call);
     /* The message received last, if any; ownership passes to the caller. NULL: the peer's messages

@@ -25,7 +25,6 @@ struct wire_server {
 
 struct wire_method {
     void *handle;
-    bool payload;
     struct wire_method *next; /* of the same server */
 };
 
@@ -167,9 +166,34 @@ static size_t common_args(grpc_arg *args, int max_message_bytes)
     return n;
 }
 
+/*
+ * What is received is counted until we have freed it. The core does not refuse memory: beyond the
+ * quota it reads less, then drops new connections, idle ones and, one by one, calls.
+ */
+static grpc_resource_quota *quota_new(size_t bytes)
+{
+    grpc_resource_quota *quota = grpc_resource_quota_create("server");
+
+    if (bytes > 0) {
+        grpc_resource_quota_resize(quota, bytes);
+    }
+    return quota;
+}
+
+static grpc_arg quota_arg(grpc_resource_quota *quota)
+{
+    grpc_arg arg = integer_arg(GRPC_ARG_RESOURCE_QUOTA, 0);
+
+    arg.type = GRPC_ARG_POINTER;
+    arg.value.pointer.p = quota;
+    arg.value.pointer.vtable = grpc_resource_quota_arg_vtable();
+    return arg;
+}
+
 static struct wire_server *server_new(const struct wire_server_options *options)
 {
     struct wire_server *server = mesh__calloc(1, sizeof(*server));
+    grpc_resource_quota *quota = quota_new(options->memory_bytes);
     grpc_arg args[16];
     size_t n = common_args(args, -1);
     grpc_channel_args channel_args = {0, args};
@@ -179,6 +203,9 @@ static struct wire_server *server_new(const struct wire_server_options *options)
     args[n++] = integer_arg(GRPC_ARG_ALLOW_REUSEPORT, 0); /* it would hide a port conflict */
     args[n++] =
         integer_arg(GRPC_ARG_MAX_METADATA_SIZE, or_default(options->max_metadata_bytes, 64 * 1024));
+    args[n++] = integer_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                            or_default(options->max_connection_streams, 100));
+    args[n++] = quota_arg(quota);
     /* Dead clients are noticed, and well-behaved clients' own pings are no offence. */
     args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
     args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
@@ -191,6 +218,7 @@ static struct wire_server *server_new(const struct wire_server_options *options)
     }
     channel_args.num_args = n;
     server->server = grpc_server_create(&channel_args, NULL);
+    grpc_resource_quota_unref(quota); /* the server has its own reference */
     server->shutdown_queue = grpc_completion_queue_create_for_pluck(NULL);
     grpc_server_register_completion_queue(server->server, server->shutdown_queue, NULL);
     return server;
@@ -214,15 +242,13 @@ static void server_add_queue(struct wire_server *server, struct wire_queue *queu
     grpc_server_register_completion_queue(server->server, queue->queue, NULL);
 }
 
-static struct wire_method *server_register(struct wire_server *server, const char *path,
-                                           bool payload)
+static struct wire_method *server_register(struct wire_server *server, const char *path)
 {
     struct wire_method *method = mesh__calloc(1, sizeof(*method));
 
-    method->payload = payload;
-    method->handle = grpc_server_register_method(
-        server->server, path, NULL,
-        payload ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER : GRPC_SRM_PAYLOAD_NONE, 0);
+    /* Not with its message: calls without one would pile up in the core, where nobody counts. */
+    method->handle =
+        grpc_server_register_method(server->server, path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
     if (method->handle == NULL) {
         mesh__fatal("method %s is served twice", path);
     }
@@ -253,9 +279,9 @@ static struct wire_call *server_request(struct wire_server *server, struct wire_
         error = grpc_server_request_call(server->server, &call->call, &call->details,
                                          &call->head.array, core_queue, core_queue, operation);
     } else {
-        error = grpc_server_request_registered_call(
-            server->server, method->handle, &call->call, &call->deadline, &call->head.array,
-            method->payload ? &call->message : NULL, core_queue, core_queue, operation);
+        error = grpc_server_request_registered_call(server->server, method->handle, &call->call,
+                                                    &call->deadline, &call->head.array, NULL,
+                                                    core_queue, core_queue, operation);
     }
     if (error != GRPC_CALL_OK) {
         if (error != GRPC_CALL_ERROR_COMPLETION_QUEUE_SHUTDOWN) {
@@ -387,7 +413,6 @@ static const struct wire grpc_wire = {
     .call_deadline_ns = mesh__wire_call_deadline_ns,
     .call_peer = mesh__wire_call_peer,
     .call_metadata = mesh__wire_call_metadata,
-    .call_message_lost = mesh__wire_call_message_lost,
     .call_message_size = mesh__wire_call_message_size,
     .call_take_message = mesh__wire_call_take_message,
     .call_was_cancelled = mesh__wire_call_was_cancelled,

@@ -90,7 +90,6 @@ int64_t mesh__wire_call_deadline_ns(const struct wire_call *call);
 void mesh__wire_call_peer(const struct wire_call *call, char *ret_text, size_t size);
 bool mesh__wire_call_metadata(struct wire_call *call, enum wire_metadata_kind kind, size_t i,
                               struct wire_pair *ret_pair);
-bool mesh__wire_call_message_lost(const struct wire_call *call);
 size_t mesh__wire_call_message_size(const struct wire_call *call);
 struct wire_message *mesh__wire_call_take_message(struct wire_call *call);
 bool mesh__wire_call_was_cancelled(const struct wire_call *call);

@@ -349,11 +349,6 @@ bool mesh__wire_call_metadata(struct wire_call *call, enum wire_metadata_kind ki
     return true;
 }
 
-bool mesh__wire_call_message_lost(const struct wire_call *call)
-{
-    return call->message == NULL && grpc_call_failed_before_recv_message(call->call);
-}
-
 size_t mesh__wire_call_message_size(const struct wire_call *call)
 {
     return call->message == NULL ? 0 : grpc_byte_buffer_length(call->message);
@@ -388,8 +383,10 @@ const char *mesh__wire_call_status_text(struct wire_call *call)
 /* The core calls a read of a broken stream a success, as it does the end of the messages. */
 static bool read_failed(const struct wire_operation *operation)
 {
-    return operation->ops == WIRE_RECV_MESSAGE && operation->call->server &&
-           mesh__wire_call_message_lost(operation->call);
+    const struct wire_call *call = operation->call;
+
+    return operation->ops == WIRE_RECV_MESSAGE && call->server && call->message == NULL &&
+           grpc_call_failed_before_recv_message(call->call);
 }
 
 bool mesh__wire_operation_done(struct wire_operation *operation, bool ok)

@@ -262,14 +262,10 @@ void served_init(struct served *served)
     served->outcome = -1;
 }
 
-void served_start(struct served *served)
+void served_start_aloud(struct served *served)
 {
     const struct mesh_served services[] = {{served_type(), NULL}, {NULL, NULL}};
 
-    if (n_capturing++ == 0) { /* not while another server logs */
-        mesh__log_capture(keep_line, NULL);
-    }
-    free(served_take_log());
     served->server = mesh__server_new(&served->options, services, served);
     MUST(mesh__server_start(served->server, &served->port));
     mesh__server_set_serving(served->server, true);
@@ -278,13 +274,23 @@ void served_start(struct served *served)
     served->ctx = mesh__ctx_new("test", 0, mesh__in_ms(10000));
 }
 
+void served_start(struct served *served)
+{
+    if (n_capturing++ == 0) { /* not while another server logs */
+        mesh__log_capture(keep_line, NULL);
+    }
+    served->captured = true;
+    free(served_take_log());
+    served_start_aloud(served);
+}
+
 void served_done(struct served *served)
 {
     mesh__ctx_free(served->ctx);
     mesh_client_free(served->client);
     mesh__client_thread_done();
     mesh__server_free(served->server);
-    if (--n_capturing == 0) {
+    if (served->captured && --n_capturing == 0) {
         mesh__log_capture(NULL, NULL);
     }
     (void)sem_destroy(&served->entered);

@@ -24,6 +24,7 @@ struct served {
     struct mesh_ctx *ctx; /* of the client's calls, with 10 s */
     char target[32];
     int port;
+    bool captured; /* the log */
 
     /* What the unary handler of Fail and the streams do; NULL: nothing. */
     _Atomic(served_script) script;
@@ -38,6 +39,8 @@ struct served {
 void served_init(struct served *served);
 /* Serving, and with a client. Fails the test if it cannot. */
 void served_start(struct served *served);
+/* The same, but the log goes to standard error. */
+void served_start_aloud(struct served *served);
 /* Stops what runs. */
 void served_done(struct served *served);
 

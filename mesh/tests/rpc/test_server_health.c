@@ -154,6 +154,27 @@ TEST(watches_need_neither_workers_nor_streams)
     }
 }
 
+TEST(watches_beyond_the_limit_are_refused)
+{
+    struct mesh_stream *streams[3];
+
+    served_done(&served);
+    served_init(&served);
+    served.options.watch_limit = 2;
+    served_start(&served);
+    for (size_t i = 0; i < 3; i++) {
+        streams[i] = watch("");
+        CHECK_INT(next(streams[i]), i < 2 ? SERVING : -MESH_RESOURCE_EXHAUSTED);
+    }
+    CHECK_INT(served_health(&served, ""), SERVING);
+    mesh_stream_cancel(streams[0]);
+    CHECK(mesh_stream_finish(served.ctx, streams[0]) == MESH_CANCELLED);
+    do { /* what has ended makes room */
+        streams[0] = watch("");
+    } while (next(streams[0]) != SERVING);
+    renew();
+}
+
 static void *stop_server(void *arg)
 {
     (void)arg;

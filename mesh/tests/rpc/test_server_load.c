@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "rpc/client_impl.h"
+#include "server_flood.h"
 #include "server_served.h"
 #include "test.h"
 
@@ -11,6 +12,9 @@
 #include <stdio.h>
 
 static const char echo[] = "/check.v1.Check/Echo";
+#define STARTED                                                                                    \
+    "grpc_server_started_total{grpc_type=\"unary\",grpc_service=\"check.v1.Check\","               \
+    "grpc_method=\"Echo\"}"
 static const char waiting[] = "/check.v1.Check/Wait";
 
 /* Turns the call's queue until n handlers have begun; a call is sent by the thread that waits. */
@@ -188,6 +192,100 @@ TEST(work_whose_client_has_gone_is_not_begun)
     served_done(&served);
 }
 
+/* A call whose request does not come. */
+static void open_incomplete(struct served_wire *wire, const struct served *served)
+{
+    const struct wire_batch batch = {.ops = WIRE_SEND_INITIAL};
+    bool ok;
+
+    served_wire_open(wire, served, echo, MESH_NO_DEADLINE);
+    mesh__wire->call_start(wire->call, &batch, wire);
+    (void)served_wire_next(wire, &ok);
+    CHECK(ok);
+}
+
+static enum mesh_status complete(struct served_wire *wire)
+{
+    struct wire_batch batch = {.ops = WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE | WIRE_RECV_INITIAL |
+                                      WIRE_RECV_MESSAGE | WIRE_RECV_STATUS};
+    uint8_t *data;
+
+    batch.message = mesh__wire->message_new(0, &data);
+    mesh__wire->call_start(wire->call, &batch, wire);
+    return finish(wire);
+}
+
+TEST(of_too_many_incomplete_requests_the_oldest_is_refused)
+{
+    struct served served;
+    struct served_wire wires[5];
+    double refused = served_metric("mesh_server_rejected_total{reason=\"incomplete_limit\"}");
+
+    served_init(&served);
+    served.options.queue_size = 4;
+    served_start(&served);
+    for (int i = 0; i < 5; i++) {
+        double started = served_metric(STARTED);
+
+        open_incomplete(&wires[i], &served);
+        while (served_metric(STARTED) != started + 1) { /* one after the other */
+            turn(&wires[i], 1);
+        }
+    }
+    CHECK(wait_for_metric("mesh_server_rejected_total{reason=\"incomplete_limit\"}", refused + 1) ==
+          refused + 1);
+    CHECK(complete(&wires[0]) == MESH_RESOURCE_EXHAUSTED);
+    for (int i = 1; i < 5; i++) {
+        CHECK(complete(&wires[i]) == MESH_OK);
+    }
+    served_done(&served);
+}
+
+TEST(a_request_that_is_not_complete_in_time_is_refused)
+{
+    struct served served;
+    struct served_wire wire;
+
+    served_init(&served);
+    served.options.default_deadline_ms = 50;
+    served_start(&served);
+    open_incomplete(&wire, &served);
+    free(served_wait_log("before the request was complete"));
+    CHECK(complete(&wire) == MESH_DEADLINE_EXCEEDED);
+    CHECK(served.n_entered == 0);
+    served_done(&served);
+}
+
+/* Waits until the server has ended so many streams. */
+static bool ended(struct flood *flood, int n)
+{
+    int64_t until_ns = mesh__in_ms(10000);
+
+    while (flood->n_ended < n && mesh__now_ns() < until_ns) {
+        flood_take(flood, 10);
+    }
+    return flood->n_ended == n;
+}
+
+TEST(an_answer_that_is_not_taken_in_time_ends_the_call)
+{
+    struct served served;
+    struct flood *flood;
+    double untaken = served_metric("mesh_server_untaken_answers_total");
+    int stream;
+
+    served_init(&served);
+    served.options.default_deadline_ms = 50;
+    served_start(&served);
+    flood = flood_open(served.port, 0, true); /* nothing may be sent to it */
+    stream = flood_call(flood, echo);
+    CHECK(flood_data(flood, stream, "\0\0\0\0\0", 5, true) == 5);
+    CHECK(ended(flood, 1));
+    CHECK(served_metric("mesh_server_untaken_answers_total") == untaken + 1);
+    flood_close(flood);
+    served_done(&served);
+}
+
 TEST(a_taken_port_is_refused)
 {
     struct served first;
@@ -334,14 +432,12 @@ TEST(a_stop_under_load_is_clean)
 
         served_init(&served);
         served_start(&served);
-        started = served_metric("grpc_server_started_total{grpc_type=\"unary\",grpc_service="
-                                "\"check.v1.Check\",grpc_method=\"Echo\"}");
+        started = served_metric(STARTED);
         for (size_t i = 0; i < 4; i++) {
             callers[i] = (struct caller){&served, &stop, 0, 0, 0};
             CHECK(pthread_create(&callers[i].thread, NULL, call_again_and_again, &callers[i]) == 0);
         }
-        while (served_metric("grpc_server_started_total{grpc_type=\"unary\",grpc_service="
-                             "\"check.v1.Check\",grpc_method=\"Echo\"}") < started + 100) {
+        while (served_metric(STARTED) < started + 100) {
             (void)sched_yield();
         }
         mesh__server_stop(served.server);

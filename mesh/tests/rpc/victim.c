@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server in a process of its own, for attacks on it: prints its port and serves until its
+ * standard input ends. */
+#include "core/log_impl.h"
+#include "core/log_writer.h"
+#include "server_served.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int main(void)
+{
+    static struct served served;
+    char byte;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    mesh__log_setup("victim", MESH_LOG_INFO, MESH__LOG_JSON);
+    mesh__log_start();
+    served_init(&served);
+    served.options.workers = 32;
+    served.options.queue_size = 1024;
+    served.options.queue_bytes = 16 << 20;
+    served.options.stream_limit = 64;
+    served.options.max_message_bytes = 4 << 20;
+    served.options.arena_bytes = 16 << 20;
+    served.options.memory_bytes = (size_t)32 << 20;
+    served.options.default_deadline_ms = 2000;
+    served_start_aloud(&served);
+    (void)printf("%d\n", served.port);
+    (void)fflush(stdout);
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+    served_done(&served);
+    mesh__log_stop();
+    return 0;
+}
