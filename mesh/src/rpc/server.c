@@ -16,6 +16,7 @@
 #define POSTED_PER_QUEUE 64 /* more cost more: the core looks at all of them at each completion */
 #define POSTED_MIN 2
 #define SWEEP_MS 100
+#define REFLECTION_LIMIT 8
 #define DEFAULT_MEMORY_BYTES ((size_t)128 << 20)
 
 /* ---- methods ------------------------------------------------------------------------------ */
@@ -47,6 +48,8 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
         added->lane = health ? SERVER_INLINE : SERVER_WORKER;
     } else {
         added->lane = health ? SERVER_WATCH : SERVER_STREAM;
+        added->threads = served->handlers == server->reflection ? server->reflection_threads
+                                                                : server->stream_threads;
     }
     added->queue = added->lane == SERVER_WORKER ? &server->unary : &server->stream;
     added->metrics =
@@ -92,7 +95,7 @@ static void add_services(struct mesh_server *server, const struct mesh_served *s
         n_methods += types[i]->n_methods;
     }
     server->health = mesh__health_new(types, n_own, server->options.watch_limit);
-    server->reflection = mesh__reflection_new(types, n);
+    server->reflection = mesh__reflection_new(types, n, server->options.reflection_idle_ms);
     all[n_own].handlers = server->health;
     all[n_own + 1].handlers = server->reflection;
     all[n_own + 2].handlers = server->reflection;
@@ -202,13 +205,16 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     server->wire = mesh__wire->server_new(&wire_options);
     queue_init(server, &server->unary);
     queue_init(server, &server->stream);
+    server->stream_threads = mesh__stream_threads_new(server, options->stream_limit);
+    /* Long streams that are idle must not keep those out who ask what is served here. */
+    server->reflection_threads = mesh__stream_threads_new(
+        server, options->reflection_limit > 0 ? options->reflection_limit : REFLECTION_LIMIT);
     add_services(server, services, state);
     add_unknown(server);
     server->untaken =
         mesh_counter("mesh_server_untaken_answers_total",
                      "Calls cancelled because the client did not take the answer.", NULL);
     server->workers = mesh__workers_new(server);
-    server->stream_threads = mesh__stream_threads_new(server);
     return server;
 }
 
@@ -292,7 +298,9 @@ void mesh__server_stop(struct mesh_server *server)
     mesh__workers_free(server->workers);
     server->workers = NULL;
     mesh__stream_threads_free(server->stream_threads);
+    mesh__stream_threads_free(server->reflection_threads);
     server->stream_threads = NULL;
+    server->reflection_threads = NULL;
 }
 
 void mesh__server_free(struct mesh_server *server)
@@ -308,6 +316,7 @@ void mesh__server_free(struct mesh_server *server)
     }
     mesh__workers_free(server->workers);
     mesh__stream_threads_free(server->stream_threads);
+    mesh__stream_threads_free(server->reflection_threads);
     mesh__wire->server_free(server->wire);
     queue_done(&server->unary);
     queue_done(&server->stream);

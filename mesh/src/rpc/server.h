@@ -16,6 +16,8 @@ struct mesh_server_options {
                                   * incomplete */
     size_t queue_bytes;          /* of their requests together, but for a single one; 0: no limit */
     int stream_limit;            /* streaming calls at the same time */
+    int reflection_limit;        /* those of reflection do not count among them; 0: 8 */
+    int64_t reflection_idle_ms;  /* they end when nothing is asked for so long; 0: 10 s */
     int64_t default_deadline_ms; /* for unary calls without a deadline */
     int64_t max_deadline_ms;     /* unary calls get no more than this */
     int64_t lame_duck_ms;        /* NOT_SERVING is shown for so long before GOAWAY */

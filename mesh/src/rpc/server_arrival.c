@@ -76,7 +76,7 @@ static void hand_on(struct server_call *call)
         break;
     case SERVER_STREAM:
         mesh__call_ref(call);
-        if (!mesh__stream_threads_add(server->stream_threads, call)) {
+        if (!mesh__stream_threads_add(call->method->threads, call)) {
             mesh__call_refuse(call, ctx, MESH_RESOURCE_EXHAUSTED, "stream_limit",
                               "the server has too many streams");
             mesh__call_unref(call);

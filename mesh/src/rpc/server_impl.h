@@ -48,7 +48,8 @@ struct server_method {
     enum server_lane lane;
     enum mesh_log_level log_level; /* of its calls */
     struct server_queue *queue;
-    struct wire_method *wire; /* NULL for SERVER_UNKNOWN */
+    struct stream_threads *threads; /* of SERVER_STREAM */
+    struct wire_method *wire;       /* NULL for SERVER_UNKNOWN */
     struct mesh__call_metrics *metrics;
     const ProtobufCFieldDescriptor *request_id; /* shown in the log; NULL: it has none */
 };
@@ -67,7 +68,7 @@ struct mesh_server {
     pthread_cond_t no_calls; /* n_calls has become 0, as it does in a stop only */
     struct mesh_counter *untaken;
     struct workers *workers;
-    struct stream_threads *stream_threads;
+    struct stream_threads *stream_threads, *reflection_threads;
     struct health *health;
     struct reflection *reflection;
 };
@@ -169,7 +170,7 @@ bool mesh__workers_add(struct workers *workers, struct server_call *call);
 /* Runs what waits, then joins the threads. */
 void mesh__workers_free(struct workers *workers);
 
-struct stream_threads *mesh__stream_threads_new(struct mesh_server *server);
+struct stream_threads *mesh__stream_threads_new(struct mesh_server *server, int limit);
 /* Takes the call over; false if there are as many streams as there may be. */
 bool mesh__stream_threads_add(struct stream_threads *threads, struct server_call *call);
 void mesh__stream_threads_free(struct stream_threads *threads);
@@ -195,7 +196,7 @@ void mesh__health_watch(struct server_call *call);
 
 /* Knows these types, the descriptors of health and reflection themselves and of error details. */
 struct reflection *mesh__reflection_new(const struct mesh_service_type *const *types,
-                                        size_t n_types);
+                                        size_t n_types, int64_t idle_ms);
 void mesh__reflection_free(struct reflection *reflection);
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEFAULT_IDLE_MS 10000
+
 typedef Grpc__Reflection__V1__ServerReflectionRequest Request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse Response;
 
@@ -28,6 +30,7 @@ struct reflection {
     struct descriptor_index *index;
     const char **services; /* sorted */
     size_t n_services;
+    int64_t idle_ms;
 };
 
 static int by_text(const void *left, const void *right)
@@ -36,10 +39,11 @@ static int by_text(const void *left, const void *right)
 }
 
 struct reflection *mesh__reflection_new(const struct mesh_service_type *const *types,
-                                        size_t n_types)
+                                        size_t n_types, int64_t idle_ms)
 {
     struct reflection *reflection = mesh__calloc(1, sizeof(*reflection));
 
+    reflection->idle_ms = idle_ms > 0 ? idle_ms : DEFAULT_IDLE_MS;
     reflection->index = mesh__descriptors_new();
     reflection->services = mesh__calloc(n_types, sizeof(*reflection->services));
     reflection->n_services = n_types;
@@ -195,27 +199,47 @@ static void answer(struct mesh_ctx *ctx, const struct reflection *reflection, Re
     }
 }
 
+/* One question and its answer; *ret_more is false at the end, which idleness is, too: a client that
+ * asks again later opens another stream. */
+static MESH_STATUS go_round(struct mesh_ctx *ctx, const struct reflection *reflection,
+                            struct mesh_stream *stream, bool *ret_more)
+{
+    Response answered;
+    ProtobufCMessage *asked = NULL;
+    enum mesh_status status =
+        mesh_stream_read(mesh_ctx_timeout(ctx, reflection->idle_ms), stream, &asked);
+
+    *ret_more = false;
+    if (status == MESH_DEADLINE_EXCEEDED && mesh_ctx_remaining_ms(ctx) > 0) {
+        return MESH_OK;
+    }
+    if (status != MESH_OK || asked == NULL) {
+        return status;
+    }
+    *ret_more = true;
+    grpc__reflection__v1__server_reflection_response__init(&answered);
+    answer(ctx, reflection, (Request *)asked, &answered);
+    return mesh_stream_write(ctx, stream, &answered.base);
+}
+
 static MESH_STATUS info(struct mesh_ctx *ctx, const void *handlers, void *service,
                         const ProtobufCMessage *request, ProtobufCMessage *response,
                         struct mesh_stream *stream)
 {
+    bool more = true;
+
     (void)service;
     (void)request;
     (void)response;
-    for (;;) {
-        cleanup_ctx struct mesh_ctx *round = NULL;
-        Response answered;
-        ProtobufCMessage *asked;
+    while (more) {
+        cleanup_ctx struct mesh_ctx *round = mesh_ctx_fork(ctx); /* a long stream does not grow */
+        enum mesh_status status = go_round(round, handlers, stream, &more);
 
-        MESH_TRY(mesh_stream_read(ctx, stream, &asked));
-        if (asked == NULL) {
-            return MESH_OK;
+        if (status != MESH_OK) {
+            return mesh_fail(ctx, status, "%s", mesh_ctx_error(round));
         }
-        grpc__reflection__v1__server_reflection_response__init(&answered);
-        round = mesh_ctx_fork(ctx);
-        answer(round, handlers, (Request *)asked, &answered);
-        MESH_TRY(mesh_stream_write(ctx, stream, &answered.base));
     }
+    return MESH_OK;
 }
 
 /* ---- the services ------------------------------------------------------------------------- */

@@ -54,13 +54,13 @@ struct stream_threads {
     struct mesh_gauge *streams;
 };
 
-struct stream_threads *mesh__stream_threads_new(struct mesh_server *server)
+struct stream_threads *mesh__stream_threads_new(struct mesh_server *server, int limit)
 {
     struct stream_threads *threads = mesh__calloc(1, sizeof(*threads));
 
     threads->server = server;
     threads->end = &threads->first;
-    threads->limit = server->options.stream_limit;
+    threads->limit = limit;
     threads->slots = mesh__calloc((size_t)threads->limit, sizeof(*threads->slots));
     threads->streams =
         mesh_gauge("mesh_server_streams", "Streaming calls that are being served.", NULL);

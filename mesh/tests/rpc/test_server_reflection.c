@@ -259,4 +259,75 @@ TEST(the_older_version_answers_the_same)
     stream = NULL;
 }
 
+/* ---- its limits --------------------------------------------------------------------------- */
+
+static MESH_STATUS stay(struct mesh_ctx *ctx, struct served *s, const Check__V1__Words *request,
+                        struct mesh_stream *chat)
+{
+    ProtobufCMessage *message = NULL;
+
+    (void)s;
+    (void)request;
+    MESH_TRY(mesh_stream_send_initial_metadata(ctx, chat));
+    return mesh_stream_read(ctx, chat, &message);
+}
+
+/* A server of its own for what fills it. */
+static void begin_own(struct served *own)
+{
+    served_init(own);
+    own->script = stay;
+    own->options.stream_limit = 2;
+    own->options.reflection_limit = 2;
+}
+
+TEST(idle_streams_do_not_keep_reflection_out)
+{
+    struct served own;
+    struct mesh_stream *streams[2];
+    struct mesh_stream *reflection;
+
+    begin_own(&own);
+    served_start(&own);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(mesh_client_open(own.ctx, own.client, served_method("Chat"), NULL, &streams[i]) ==
+              MESH_OK);
+    }
+    while (own.n_entered < 2) {
+        CHECK(served_call(&own, "Echo", "", NULL) == MESH_OK); /* it sends what is written */
+    }
+    for (size_t i = 0; i < 2; i++) { /* and its own limit is met by nobody else */
+        CHECK(mesh_client_open(own.ctx, own.client, &mesh__reflection_type.methods[0], NULL,
+                               &reflection) == MESH_OK);
+        CHECK(mesh_stream_finish(own.ctx, reflection) == MESH_OK);
+    }
+    served_done(&own);
+}
+
+TEST(reflection_has_a_limit_of_its_own_and_idle_ones_make_room)
+{
+    struct served own;
+    struct mesh_stream *streams[3];
+    Request request;
+    ProtobufCMessage *message = NULL;
+
+    begin_own(&own);
+    own.options.reflection_idle_ms = 1000;
+    served_start(&own);
+    grpc__reflection__v1__server_reflection_request__init(&request);
+    request.message_request_case = ASKED(LIST_SERVICES);
+    request.list_services = host;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(mesh_client_open(own.ctx, own.client, &mesh__reflection_type.methods[0], NULL,
+                               &streams[i]) == MESH_OK);
+        mesh_ignore(mesh_stream_write(own.ctx, streams[i], &request.base));
+        CHECK(mesh_stream_read(own.ctx, streams[i], &message) ==
+              (i < 2 ? MESH_OK : MESH_RESOURCE_EXHAUSTED));
+    }
+    for (size_t i = 0; i < 2; i++) { /* which nobody closes */
+        CHECK(mesh_stream_read(own.ctx, streams[i], &message) == MESH_OK && message == NULL);
+    }
+    served_done(&own);
+}
+
 TEST_MAIN(setup, teardown)
