@@ -67,6 +67,17 @@ int64_t mesh_ctx_remaining_ms(const struct mesh_ctx *ctx);
 bool mesh_ctx_cancelled(const struct mesh_ctx *ctx);
 
 /*
+ * True once the server drains: a stop has begun, and what runs should come to its end. Reads of a
+ * stream on which nothing comes any more and waits then end with MESH_UNAVAILABLE.
+ */
+bool mesh_ctx_stopping(const struct mesh_ctx *ctx);
+/*
+ * Does nothing for so long. MESH_CANCELLED, MESH_DEADLINE_EXCEEDED or, when the server drains,
+ * MESH_UNAVAILABLE if the call is to end before.
+ */
+MESH_STATUS mesh_ctx_sleep(struct mesh_ctx *ctx, int64_t ms);
+
+/*
  * Narrower views of the same call. They share memory, error text, trace and metadata with ctx, live
  * as long as ctx and are not freed.
  */

@@ -20,7 +20,8 @@ void mesh_signal_raise(struct mesh_signal *signal);
 void mesh_signal_raise_after_commit(struct mesh_signal *signal, struct mesh_tx *tx);
 /*
  * Waits until the signal was raised after *seen (updated; start with 0), max_wait_ms have passed,
- * or the call is cancelled or past its deadline: MESH_OK in the first two cases.
+ * or the call is to end (cancelled, past its deadline, or the server drains: MESH_UNAVAILABLE):
+ * MESH_OK in the first two cases.
  */
 MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, uint64_t *seen,
                              int64_t max_wait_ms);

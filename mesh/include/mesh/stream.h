@@ -11,7 +11,8 @@ struct mesh_stream;
  * Reads the next message. At the end of the peer's messages MESH_OK with *ret_message NULL. The
  * message is valid until the next read on this stream. On the server a message is guarded and
  * validated as a unary request is. MESH_CANCELLED when the call was cancelled,
- * MESH_DEADLINE_EXCEEDED at its deadline.
+ * MESH_DEADLINE_EXCEEDED at its deadline, and on the server MESH_UNAVAILABLE when it drains and
+ * nothing comes for half a second.
  */
 MESH_STATUS mesh_stream_read(struct mesh_ctx *ctx, struct mesh_stream *stream,
                              ProtobufCMessage **ret_message);

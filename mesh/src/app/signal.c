@@ -2,6 +2,7 @@
 #include "app/signals.h"
 #include "core/clock.h"
 #include "core/condition.h"
+#include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "core/thread.h"
 #include "mesh/db.h"
@@ -10,9 +11,6 @@
 #include <string.h>
 
 #define PING_EVERY_NS (5 * MESH_NS_PER_MS)
-/* A cancelled call is noticed after at most so long: cancellation is a flag, nothing wakes for it.
- */
-#define LOOK_EVERY_MS 100
 
 struct mesh_signal {
     struct mesh_signal *next;
@@ -220,18 +218,6 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Why ctx lets nobody wait any longer; MESH_OK if it does. */
-static MESH_STATUS check_ctx(struct mesh_ctx *ctx)
-{
-    if (mesh_ctx_cancelled(ctx)) {
-        return mesh_fail(ctx, MESH_CANCELLED, "the call was cancelled");
-    }
-    if (mesh_ctx_remaining_ms(ctx) == 0) {
-        return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "the deadline has passed");
-    }
-    return MESH_OK;
-}
-
 MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, uint64_t *seen,
                              int64_t max_wait_ms)
 {
@@ -239,9 +225,9 @@ MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, u
     enum mesh_status status;
 
     pthread_mutex_lock(&signal->mutex);
-    while ((status = check_ctx(ctx)) == MESH_OK && signal->generation == *seen &&
+    while ((status = mesh__ctx_may_wait(ctx)) == MESH_OK && signal->generation == *seen &&
            mesh__now_ns() < end_ns) {
-        int64_t slice_ms = least(mesh_ctx_remaining_ms(ctx), LOOK_EVERY_MS);
+        int64_t slice_ms = least(mesh_ctx_remaining_ms(ctx), MESH_LOOK_EVERY_MS);
 
         mesh__condition_wait(&signal->raised, &signal->mutex, least(end_ns, mesh__in_ms(slice_ms)));
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "core/utf8.h"
@@ -11,6 +12,8 @@
 #include <string.h>
 
 #define CLOSING_MS 1000
+
+const char mesh__stopping_text[] = "the server is stopping";
 
 /* A context that owns its memory, as against a view. */
 struct root {
@@ -166,6 +169,40 @@ bool mesh_ctx_cancelled(const struct mesh_ctx *ctx)
     return ctx->cancelled != NULL && atomic_load_explicit(ctx->cancelled, memory_order_acquire);
 }
 
+bool mesh_ctx_stopping(const struct mesh_ctx *ctx)
+{
+    return ctx->stopping != NULL && atomic_load_explicit(ctx->stopping, memory_order_acquire);
+}
+
+MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx)
+{
+    if (mesh_ctx_cancelled(ctx)) {
+        return mesh_fail(ctx, MESH_CANCELLED, "the call was cancelled");
+    }
+    if (mesh_ctx_remaining_ms(ctx) == 0) {
+        return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "the deadline has passed");
+    }
+    if (mesh_ctx_stopping(ctx)) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "%s", mesh__stopping_text);
+    }
+    return MESH_OK;
+}
+
+MESH_STATUS mesh_ctx_sleep(struct mesh_ctx *ctx, int64_t ms)
+{
+    int64_t end_ns = mesh__in_ms(ms);
+    int64_t now_ns;
+    enum mesh_status status;
+
+    while ((status = mesh__ctx_may_wait(ctx)) == MESH_OK && (now_ns = mesh__now_ns()) < end_ns) {
+        int64_t look_ns = mesh__after_ms(now_ns, MESH_LOOK_EVERY_MS);
+        int64_t until_ns = ctx->deadline_ns < end_ns ? ctx->deadline_ns : end_ns;
+
+        mesh__sleep_until(look_ns < until_ns ? look_ns : until_ns);
+    }
+    return status;
+}
+
 /* ---- views and forks ---- */
 
 static struct mesh_ctx *view(struct mesh_ctx *ctx, int64_t deadline_ns)
@@ -202,6 +239,7 @@ struct mesh_ctx *mesh_ctx_closing(struct mesh_ctx *ctx)
     struct mesh_ctx *closing = view(ctx, mesh__in_ms(CLOSING_MS));
 
     closing->cancelled = NULL;
+    closing->stopping = NULL;
     closing->inbound = NULL;
     return closing;
 }
@@ -223,6 +261,7 @@ struct mesh_ctx *mesh_ctx_fork(struct mesh_ctx *ctx)
     scope->outgoing = from->outgoing;
     root->ctx.deadline_ns = ctx->deadline_ns;
     root->ctx.cancelled = ctx->cancelled;
+    root->ctx.stopping = ctx->stopping;
     root->ctx.inbound = ctx->inbound;
     return &root->ctx;
 }

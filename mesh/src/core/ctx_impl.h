@@ -77,9 +77,16 @@ struct mesh_ctx {
     struct mesh__scope *scope;
     int64_t deadline_ns;          /* monotonic, MESH_NO_DEADLINE for none */
     const atomic_bool *cancelled; /* NULL: cannot be cancelled */
+    const atomic_bool *stopping;  /* the server drains; NULL: it does not matter */
     struct wire_call
         *inbound; /* parent of outgoing calls; NULL for closing and background contexts */
 };
+
+/* Cancellation and drain are flags: nothing wakes for them, so whoever waits looks so often. */
+#define MESH_LOOK_EVERY_MS 100
+extern const char mesh__stopping_text[];
+/* Fails if ctx lets nobody wait any longer. */
+MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx);
 
 /* A context of its own with a new arena: for event batches, jobs and tests. Free it with
  * mesh__ctx_free(). */

@@ -7,6 +7,7 @@
 #include "core/fatal.h"
 #include "core/field.h"
 #include "core/sensitive.h"
+#include "core/text.h"
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
 
@@ -17,6 +18,8 @@
 #define POSTED_MIN 2
 #define SWEEP_MS 100
 #define REFLECTION_LIMIT 8
+#define LINGER_MS 100
+#define CANCEL_MS 5000
 #define DEFAULT_MEMORY_BYTES ((size_t)128 << 20)
 
 /* ---- methods ------------------------------------------------------------------------------ */
@@ -266,33 +269,67 @@ void mesh__server_set_serving(struct mesh_server *server, bool serving)
     mesh__health_set(server->health, serving);
 }
 
-/*
- * The core is done with its calls when they are cancelled; handlers may still be at work on them,
- * and the queues must live until they have answered.
- */
-static void wait_for_calls(struct mesh_server *server)
+/* Until no call is requested or under way; false if that is not so at until_ns. */
+static bool wait_for_calls(struct mesh_server *server, int64_t until_ns)
 {
+    bool in_time = true;
+
     (void)pthread_mutex_lock(&server->mutex);
-    while (atomic_load(&server->n_calls) > 0) {
-        (void)mesh__condition_wait(&server->no_calls, &server->mutex, MESH_NO_DEADLINE);
+    while (atomic_load(&server->n_calls) > 0 && in_time) {
+        in_time = mesh__condition_wait(&server->no_calls, &server->mutex, until_ns);
     }
     (void)pthread_mutex_unlock(&server->mutex);
+    return atomic_load(&server->n_calls) == 0;
+}
+
+static void add_running(struct mesh__text *text, const struct server_method *method)
+{
+    int n = atomic_load(&method->n_running);
+
+    if (n > 0) {
+        mesh__text_printf(text, " %s (%d)", method->method->path, n);
+    }
+}
+
+/* What their handlers use would be taken away under them. */
+static _Noreturn void end_without(const struct mesh_server *server, int64_t waited_ms)
+{
+    struct mesh__text methods = {0};
+
+    for (size_t i = 0; i < server->n_methods; i++) {
+        add_running(&methods, &server->methods[i]);
+    }
+    mesh__fatal("%zu calls have ignored their cancellation for %lld ms, the process ends without "
+                "them:%s",
+                atomic_load(&server->n_calls), (long long)waited_ms,
+                methods.bytes == NULL ? "" : methods.bytes);
 }
 
 void mesh__server_stop(struct mesh_server *server)
 {
+    const struct mesh_server_options *options = &server->options;
+    int64_t cancel_ms = options->cancel_ms > 0 ? options->cancel_ms : CANCEL_MS;
+    bool done;
+
     if (!server->started) {
         return;
     }
     server->started = false;
     mesh__server_set_serving(server, false);
-    if (server->options.lame_duck_ms > 0) {
-        mesh__sleep_until(
-            mesh__in_ms(server->options.lame_duck_ms)); /* clients turn to other replicas */
+    if (options->lame_duck_ms > 0) {
+        mesh__sleep_until(mesh__in_ms(options->lame_duck_ms)); /* clients turn to other replicas */
     }
     mesh__health_stop(server->health);
-    mesh__wire->server_shutdown(server->wire, server->options.grace_ms * MESH_NS_PER_MS);
-    wait_for_calls(server);
+    atomic_store(&server->stopping, true);
+    mesh__wire->server_close(server->wire);
+    done = wait_for_calls(server, mesh__in_ms(options->grace_ms));
+    /* Clients end their connections by themselves, so that the last answers are not cut off; who
+     * does not is not waited for. */
+    mesh__wire->server_shutdown(server->wire, done ? LINGER_MS * MESH_NS_PER_MS : 0);
+    /* The core is done with its calls when they are cancelled; handlers may still be at work. */
+    if (!wait_for_calls(server, mesh__in_ms(cancel_ms))) {
+        end_without(server, cancel_ms);
+    }
     queue_stop(&server->unary);
     queue_stop(&server->stream);
     mesh__workers_free(server->workers);

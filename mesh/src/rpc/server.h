@@ -22,6 +22,7 @@ struct mesh_server_options {
     int64_t max_deadline_ms;     /* unary calls get no more than this */
     int64_t lame_duck_ms;        /* NOT_SERVING is shown for so long before GOAWAY */
     int64_t grace_ms;            /* calls under way have so long to finish */
+    int64_t cancel_ms;           /* and so long to notice that they were cancelled; 0: 5000 */
     int max_message_bytes;
     int64_t max_connection_age_ms; /* 0: none */
     int max_connection_streams;    /* calls at the same time on one connection; 0: 100 */

@@ -166,6 +166,9 @@ static int64_t answer_deadline(const struct server_call *call, int64_t answered_
     int64_t least_ns = mesh__after_ms(answered_ns, ANSWER_MS);
     int64_t deadline_ns = call->deadline_ns;
 
+    if (atomic_load(&call->method->server->stopping)) {
+        return least_ns;
+    }
     if (deadline_ns == MESH_NO_DEADLINE) { /* a stream's end */
         deadline_ns = mesh__after_ms(answered_ns, call->method->server->options.max_deadline_ms);
     }
@@ -214,7 +217,10 @@ static void sweep_incomplete(struct server_queue *queue, int64_t now_ns)
         if (!call->incomplete || now_ns < mesh__after_ms(call->started_ns, SLOW_MS)) {
             continue;
         }
-        if (now_ns >= call->deadline_ns) {
+        if (atomic_load(
+                &queue->server->stopping)) { /* it has not begun: another server can do it */
+            refuse_incomplete(call, MESH_UNAVAILABLE, "stopping", mesh__stopping_text);
+        } else if (now_ns >= call->deadline_ns) {
             refuse_incomplete(call, MESH_DEADLINE_EXCEEDED, "expired",
                               "the deadline passed before the request was complete");
         } else if (++n_slow > limit) {
@@ -261,6 +267,7 @@ static void on_requested(struct server_call *call, bool ok)
     }
     mesh__call_request(call->method);
     call->started_ns = mesh__now_ns();
+    (void)atomic_fetch_add(&call->method->n_running, 1);
     accept_call(call);
 }
 

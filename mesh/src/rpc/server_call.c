@@ -20,6 +20,9 @@ static void call_free(struct server_call *call)
 {
     struct mesh_server *server = call->method->server;
 
+    if (call->started_ns != 0) {
+        (void)atomic_fetch_sub(&call->method->n_running, 1);
+    }
     if (call->release != NULL) {
         call->release(call);
     }
@@ -82,6 +85,7 @@ void mesh__call_enter(struct server_call *call, struct mesh_ctx *ctx)
 {
     ctx->deadline_ns = call->deadline_ns;
     ctx->cancelled = &call->cancelled;
+    ctx->stopping = &call->method->server->stopping;
     ctx->inbound = call->wire;
     ctx->scope->request_metadata = request_metadata(call, ctx);
     set_identity(ctx);

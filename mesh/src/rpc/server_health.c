@@ -189,7 +189,7 @@ static void end_stopped(struct watcher *watcher, struct mesh_ctx *ctx)
         watcher->ending = true;
         return;
     }
-    end(watcher, ctx, MESH_UNAVAILABLE, "the server is stopping");
+    end(watcher, ctx, MESH_UNAVAILABLE, mesh__stopping_text);
 }
 
 static void on_written(struct server_call *call, bool ok)

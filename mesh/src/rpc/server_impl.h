@@ -50,6 +50,7 @@ struct server_method {
     struct server_queue *queue;
     struct stream_threads *threads; /* of SERVER_STREAM */
     struct wire_method *wire;       /* NULL for SERVER_UNKNOWN */
+    atomic_int n_running;           /* calls that are not over */
     struct mesh__call_metrics *metrics;
     const ProtobufCFieldDescriptor *request_id; /* shown in the log; NULL: it has none */
 };
@@ -62,6 +63,7 @@ struct mesh_server {
     size_t n_methods;
     struct server_method unknown;
     bool started;
+    atomic_bool stopping;    /* it drains */
     atomic_size_t n_calls;   /* requested or under way */
     atomic_size_t n_untaken; /* bytes of answers that their clients have not taken */
     pthread_mutex_t mutex;   /* for no_calls alone */

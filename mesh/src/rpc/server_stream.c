@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define DRAIN_MS 500
+
 enum progress { IDLE, UNDER_WAY, DONE };
 
 /* One batch that the handler waits for. */
@@ -89,22 +91,48 @@ static void open_stream(struct mesh_ctx *ctx, struct server_stream *stream)
     }
 }
 
-/* Waits until the operation is no longer under way; false at ctx's deadline. */
-static bool await(const struct mesh_ctx *ctx, struct server_stream *stream,
-                  const struct operation *operation)
+/* Waits until the operation is no longer under way; false at until_ns. */
+static bool await(struct server_stream *stream, const struct operation *operation, int64_t until_ns)
 {
     while (operation->progress == UNDER_WAY) {
-        if (!mesh__condition_wait(&stream->done, &stream->mutex, ctx->deadline_ns)) {
+        if (!mesh__condition_wait(&stream->done, &stream->mutex, until_ns)) {
             return operation->progress != UNDER_WAY;
         }
     }
     return true;
 }
 
+/* The same for a message; when the server drains, one that does not come soon will not come. */
+static bool await_message(const struct mesh_ctx *ctx, struct server_stream *stream)
+{
+    int64_t until_ns = ctx->deadline_ns;
+    bool seen = false;
+
+    for (;;) {
+        int64_t look_ns = mesh__in_ms(MESH_LOOK_EVERY_MS);
+
+        if (mesh_ctx_stopping(ctx) && !seen) {
+            int64_t soon_ns = mesh__in_ms(DRAIN_MS);
+
+            until_ns = soon_ns < until_ns ? soon_ns : until_ns;
+            seen = true;
+        }
+        if (await(stream, &stream->read, !seen && look_ns < until_ns ? look_ns : until_ns)) {
+            return true;
+        }
+        if (mesh__now_ns() >= until_ns) {
+            return false;
+        }
+    }
+}
+
 static MESH_STATUS over(struct mesh_ctx *ctx)
 {
     if (mesh__now_ns() >= ctx->deadline_ns) {
         return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "the deadline of the stream has passed");
+    }
+    if (mesh_ctx_stopping(ctx) && !mesh_ctx_cancelled(ctx)) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "%s", mesh__stopping_text);
     }
     return mesh_fail(ctx, MESH_CANCELLED, "the stream was cancelled");
 }
@@ -118,7 +146,7 @@ static bool receive_bytes(struct mesh_ctx *ctx, struct server_stream *stream,
         stream->read.progress = UNDER_WAY;
         start(ctx, stream, &batch, &stream->read.tag);
     }
-    if (!await(ctx, stream, &stream->read)) {
+    if (!await_message(ctx, stream)) {
         return false;
     }
     stream->read.progress = IDLE;
@@ -135,14 +163,14 @@ static bool send_message(struct mesh_ctx *ctx, struct server_stream *stream,
 {
     struct wire_batch batch = {.ops = WIRE_SEND_MESSAGE, .message = message};
 
-    if (!await(ctx, stream, &stream->write) ||
+    if (!await(stream, &stream->write, ctx->deadline_ns) ||
         (stream->write.progress == DONE && !stream->write.ok)) {
         mesh__wire->message_free(message);
         return false;
     }
     stream->write.progress = UNDER_WAY;
     start(ctx, stream, &batch, &stream->write.tag);
-    return await(ctx, stream, &stream->write) && stream->write.ok;
+    return await(stream, &stream->write, ctx->deadline_ns) && stream->write.ok;
 }
 
 /* ---- on the handler's thread -------------------------------------------------------------- */

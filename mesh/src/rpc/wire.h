@@ -115,8 +115,11 @@ struct wire {
      */
     struct wire_call *(*server_request)(struct wire_server *server, struct wire_method *method,
                                         struct wire_queue *queue, void *tag);
-    /* Sends GOAWAY, refuses new calls and waits for those under way; cancels them after grace_ns.
-     * Blocks. Cancelled calls must still be freed before their queue is shut down. */
+    /* Sends GOAWAY and refuses new calls; those asked for come back with ok = false. */
+    void (*server_close)(struct wire_server *server);
+    /* Closes it if that was not done, waits until all connections have ended, after grace_ns by
+     * cancelling what is left. Cancelled calls must still be freed before their queue is shut down.
+     */
     void (*server_shutdown)(struct wire_server *server, int64_t grace_ns);
     void (*server_free)(struct wire_server *server); /* after all queues were drained */
 

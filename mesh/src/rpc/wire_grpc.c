@@ -19,7 +19,7 @@ struct wire_queue {
 struct wire_server {
     grpc_server *server;
     grpc_completion_queue *shutdown_queue; /* of the pluck kind, for the shutdown alone */
-    bool shut_down;
+    bool closed, shut_down;
     struct wire_method *methods;
 };
 
@@ -294,24 +294,33 @@ static struct wire_call *server_request(struct wire_server *server, struct wire_
     return call;
 }
 
+static void server_close(struct wire_server *server)
+{
+    if (!server->closed) {
+        server->closed = true;
+        grpc_server_shutdown_and_notify(server->server, server->shutdown_queue, server);
+    }
+}
+
+static bool shutdown_done(struct wire_server *server, gpr_timespec until)
+{
+    return grpc_completion_queue_pluck(server->shutdown_queue, server, until, NULL).type !=
+           GRPC_QUEUE_TIMEOUT;
+}
+
 static void server_shutdown(struct wire_server *server, int64_t grace_ns)
 {
-    static char tag;
     int64_t now_ns = mesh__now_ns();
     int64_t until_ns = grace_ns < MESH_NO_DEADLINE - now_ns ? now_ns + grace_ns : MESH_NO_DEADLINE;
-    grpc_event event;
 
     if (server->shut_down) {
         return;
     }
     server->shut_down = true;
-    grpc_server_shutdown_and_notify(server->server, server->shutdown_queue, &tag);
-    event = grpc_completion_queue_pluck(server->shutdown_queue, &tag,
-                                        mesh__wire_to_timespec(until_ns), NULL);
-    if (event.type == GRPC_QUEUE_TIMEOUT) {
+    server_close(server);
+    if (!shutdown_done(server, mesh__wire_to_timespec(until_ns))) {
         grpc_server_cancel_all_calls(server->server);
-        (void)grpc_completion_queue_pluck(server->shutdown_queue, &tag,
-                                          gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        (void)shutdown_done(server, gpr_inf_future(GPR_CLOCK_MONOTONIC));
     }
 }
 
@@ -401,6 +410,7 @@ static const struct wire grpc_wire = {
     .server_register = server_register,
     .server_start = server_start,
     .server_request = server_request,
+    .server_close = server_close,
     .server_shutdown = server_shutdown,
     .server_free = server_free,
     .channel_new = channel_new,

@@ -177,6 +177,21 @@ TEST(a_cancelled_call_stops_waiting)
     mesh__ctx_free(own);
 }
 
+TEST(a_drain_stops_waiting)
+{
+    struct mesh_ctx *own = mesh__ctx_new("shop", 0, MESH_NO_DEADLINE);
+    atomic_bool stopping = false;
+    pthread_t thread;
+    uint64_t seen = 0;
+
+    own->stopping = &stopping;
+    pthread_create(&thread, NULL, cancel_soon, &stopping);
+    CHECK_INT(mesh_signal_wait(own, mesh__signals_get(signals, "drain"), &seen, INT64_C(100000)),
+              MESH_UNAVAILABLE);
+    pthread_join(thread, NULL);
+    mesh__ctx_free(own);
+}
+
 /* ---- other replicas ------------------------------------------------------------------------- */
 
 TEST(a_raise_reaches_the_other_replicas)

@@ -262,4 +262,26 @@ TEST(a_correlation_id_is_not_cut_within_a_character)
     CHECK_INT(strlen(mesh_ctx_correlation_id(ctx)), 127);
 }
 
+TEST(a_sleep_ends_with_its_time_or_with_the_call)
+{
+    atomic_bool cancelled = false;
+    atomic_bool stopping = false;
+
+    start(5000);
+    ctx->cancelled = &cancelled;
+    ctx->stopping = &stopping;
+    CHECK(mesh_ctx_sleep(ctx, 3000) == MESH_OK);
+    CHECK(fake_ns == 4000 * MS);
+    CHECK(mesh_ctx_sleep(ctx, 3000) == MESH_DEADLINE_EXCEEDED);
+    CHECK(fake_ns == 6000 * MS);
+    start(5000);
+    ctx->stopping = &stopping;
+    stopping = true;
+    CHECK(mesh_ctx_sleep(ctx, 3000) == MESH_UNAVAILABLE);
+    CHECK(mesh_ctx_sleep(mesh_ctx_closing(ctx), 100) == MESH_OK);
+    ctx->cancelled = &cancelled;
+    cancelled = true;
+    CHECK(mesh_ctx_sleep(ctx, 3000) == MESH_CANCELLED);
+}
+
 TEST_MAIN(setup, teardown)

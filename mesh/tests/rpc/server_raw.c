@@ -16,20 +16,27 @@ static void send_all(int fd, const struct raw_bytes *bytes)
     MUST(send(fd, bytes->data, bytes->size, MSG_NOSIGNAL) == (ssize_t)bytes->size);
 }
 
-int raw_connect(int port)
+int raw_connect_silent(int port)
 {
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval patience = {10, 0};
-    struct raw_bytes bytes = {.size = 0};
-    struct raw_bytes empty = {.size = 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     MUST(fd >= 0);
     MUST(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
     MUST(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    return fd;
+}
+
+int raw_connect(int port)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct raw_bytes bytes = {.size = 0};
+    struct raw_bytes empty = {.size = 0};
+    int fd = raw_connect_silent(port);
+
     raw_add(&bytes, preface, sizeof(preface) - 1);
     raw_frame(&bytes, RAW_SETTINGS, 0, 0, &empty);
     send_all(fd, &bytes);
@@ -147,28 +154,37 @@ static bool take_frame(int fd, const uint8_t *header, const struct raw_bytes *pa
            ((type == RAW_HEADERS || type == RAW_DATA) && (flags & RAW_END_STREAM) != 0);
 }
 
-void raw_read(int fd, struct raw_answer *ret_answer)
+static void read_frames(int fd, struct raw_answer *answer, bool until_goaway)
 {
     uint8_t header[FRAME_HEADER];
     struct raw_bytes payload;
+    bool over = false;
 
-    memset(ret_answer, 0, sizeof(*ret_answer));
-    ret_answer->status = -1;
-    for (;;) {
+    memset(answer, 0, sizeof(*answer));
+    answer->status = -1;
+    while (!over && !(until_goaway && answer->goaway)) {
         if (!receive(fd, header, sizeof(header))) {
-            ret_answer->closed = true;
+            answer->closed = true;
             return;
         }
         payload.size = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
         MUST(payload.size <= sizeof(payload.data));
         if (!receive(fd, payload.data, payload.size)) {
-            ret_answer->closed = true;
+            answer->closed = true;
             return;
         }
-        if (take_frame(fd, header, &payload, ret_answer)) {
-            return;
-        }
+        over = take_frame(fd, header, &payload, answer);
     }
+}
+
+void raw_read(int fd, struct raw_answer *ret_answer)
+{
+    read_frames(fd, ret_answer, false);
+}
+
+void raw_read_until_goaway(int fd, struct raw_answer *ret_answer)
+{
+    read_frames(fd, ret_answer, true);
 }
 
 bool raw_has(const struct raw_bytes *block, const char *text)

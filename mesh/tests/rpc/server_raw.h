@@ -19,7 +19,9 @@ struct raw_answer {
     struct raw_bytes last_header;
 };
 
-/* Connects, sends preface and SETTINGS; the descriptor. */
+/* Connects; the descriptor. */
+int raw_connect_silent(int port);
+/* Sends preface and SETTINGS, too. */
 int raw_connect(int port);
 /* Sends the headers of a gRPC call on stream 1; extra names and values end with NULL. */
 void raw_call(int fd, const char *path, const char *const *extra);
@@ -28,6 +30,8 @@ void raw_data(int fd, const struct raw_bytes *message, bool end);
 void raw_zipped(struct raw_bytes *ret_message, bool is_gzip, const void *bytes, size_t size);
 /* Reads until stream 1 or the connection is over. */
 void raw_read(int fd, struct raw_answer *ret_answer);
+/* Reads until the server says GOAWAY, or one of these is over. */
+void raw_read_until_goaway(int fd, struct raw_answer *ret_answer);
 /* True if a header block holds a text as it stands (the core does not use Huffman codes). */
 bool raw_has(const struct raw_bytes *block, const char *text);
 

@@ -25,7 +25,7 @@ static int victim_in, victim_out;
 static int port;
 
 /* Its log goes to log_fd. */
-static void start_victim_with(int log_fd)
+static void start_victim_with(const char *kind, int log_fd)
 {
     int in[2];
     int out[2];
@@ -43,7 +43,7 @@ static void start_victim_with(int log_fd)
         }
         /* What was freed and is kept for the sanitizer's own sake is not the server's. */
         (void)setenv("ASAN_OPTIONS", "quarantine_size_mb=1:malloc_context_size=0", 1);
-        (void)execl(VICTIM, VICTIM, (char *)NULL);
+        (void)execl(VICTIM, VICTIM, kind, (char *)NULL);
         _exit(99);
     }
     (void)close(in[0]);
@@ -58,7 +58,7 @@ static void start_victim(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-    start_victim_with(null);
+    start_victim_with("", null);
     (void)close(null);
 }
 
@@ -274,7 +274,7 @@ TEST(a_log_that_nobody_reads_stops_neither_calls_nor_the_end)
     int log[2];
 
     MUST(pipe(log) == 0);
-    start_victim_with(log[1]);
+    start_victim_with("", log[1]);
     (void)snprintf(served.target, sizeof(served.target), "127.0.0.1:%d", port);
     served.client = mesh_client_new("victim", served.target, 10000);
     for (int i = 0; i < 5000; i++) { /* a line each, of 200 bytes: more than pipe and buffer hold */
@@ -287,6 +287,38 @@ TEST(a_log_that_nobody_reads_stops_neither_calls_nor_the_end)
     CHECK_INT(stop_victim(), 0);
     (void)close(log[0]);
     (void)close(log[1]);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+TEST(a_handler_that_ignores_its_cancellation_does_not_keep_the_process)
+{
+    struct raw_bytes message = {.size = 0};
+    struct flood *flood;
+    char text[65536] = "";
+    size_t size = 0;
+    ssize_t n;
+    int log[2];
+
+    MUST(pipe(log) == 0);
+    start_victim_with("stubborn", log[1]);
+    (void)close(log[1]);
+    raw_message(&message, 0, "", 0);
+    flood = flood_open(port, 65535, true);
+    (void)flood_data(flood, flood_call(flood, "/check.v1.Check/Fail"), message.data, message.size,
+                     true);
+    do { /* behind it on the same connection: it has begun */
+        (void)flood_data(flood, flood_call(flood, echo), message.data, message.size, true);
+        flood_take(flood, 100);
+    } while (flood->n_ended == 0);
+    CHECK_INT(stop_victim(), 128 + SIGABRT);
+    while ((n = read(log[0], text + size, sizeof(text) - 1 - size)) > 0) {
+        size += (size_t)n;
+    }
+    CHECK(strstr(text, "1 calls have ignored their cancellation") != NULL);
+    CHECK(strstr(text, "/check.v1.Check/Fail (1)") != NULL);
+    flood_close(flood);
+    (void)close(log[0]);
 }
 
 TEST_MAIN(NULL, NULL)

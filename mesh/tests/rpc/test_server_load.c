@@ -4,12 +4,14 @@
 #include "core/ctx_impl.h"
 #include "rpc/client_impl.h"
 #include "server_flood.h"
+#include "server_raw.h"
 #include "server_served.h"
 #include "test.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const char echo[] = "/check.v1.Check/Echo";
 #define STARTED                                                                                    \
@@ -372,6 +374,57 @@ TEST(calls_that_do_not_finish_are_cancelled_after_the_grace_period)
     CHECK(pthread_join(stopper, NULL) == 0);
     CHECK(status != MESH_OK);
     CHECK(served.outcome == MESH_CANCELLED);
+    served_done(&served);
+}
+
+TEST(connections_without_calls_do_not_hold_up_a_stop)
+{
+    struct served served;
+    struct raw_bytes nothing = {.size = 0};
+    int silent;
+    int idle;
+    int incomplete;
+
+    served_init(&served);
+    served.options.grace_ms = INT64_C(100000);
+    served_start(&served);
+    silent = raw_connect_silent(served.port); /* it says nothing at all */
+    idle = raw_connect(served.port);
+    incomplete = raw_connect(served.port);
+    raw_call(incomplete, echo, NULL); /* and its request never comes */
+    raw_data(incomplete, &nothing, false);
+    CHECK(served_call(&served, "Echo", "", NULL) == MESH_OK);
+    mesh__server_stop(served.server);
+    CHECK(close(silent) == 0 && close(idle) == 0 && close(incomplete) == 0);
+    served_done(&served);
+}
+
+TEST(a_stop_says_goaway_and_answers_what_is_under_way)
+{
+    struct served served;
+    struct raw_answer answer;
+    struct raw_bytes message = {.size = 0};
+    pthread_t stopper;
+    int fd;
+
+    served_init(&served);
+    served.options.grace_ms = INT64_C(100000);
+    served_start(&served);
+    fd = raw_connect(served.port);
+    raw_message(&message, 0, "", 0);
+    raw_call(fd, waiting, NULL);
+    raw_data(fd, &message, true);
+    while (served.n_entered == 0) {
+        (void)sched_yield();
+    }
+    CHECK(pthread_create(&stopper, NULL, stop_server, &served) == 0);
+    raw_read_until_goaway(fd, &answer);
+    CHECK(answer.goaway && answer.n_headers == 0);
+    CHECK(sem_post(&served.leave) == 0);
+    raw_read(fd, &answer);
+    CHECK_INT(answer.status, MESH_OK);
+    CHECK(pthread_join(stopper, NULL) == 0);
+    CHECK(close(fd) == 0);
     served_done(&served);
 }
 

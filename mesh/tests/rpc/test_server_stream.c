@@ -5,6 +5,7 @@
 #include "server_served.h"
 #include "test.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 typedef Check__V1__Words Words;
@@ -596,6 +597,110 @@ TEST(a_stop_cancels_open_streams_after_the_grace_period)
     CHECK_INT(own.n_finished, 1);
     status = mesh_stream_finish(own.ctx, stream);
     CHECK(status == MESH_CANCELLED || status == MESH_UNAVAILABLE);
+    served_done(&own);
+}
+
+/* ---- a drain ------------------------------------------------------------------------------ */
+
+/* A server of its own, to be stopped with all the time in the world. */
+static void begin_own(struct served *own, served_script script)
+{
+    served_init(own);
+    own->options.grace_ms = INT64_C(100000);
+    own->script = script;
+    served_start(own);
+}
+
+static void *stop_own(void *arg)
+{
+    struct served *own = arg;
+
+    mesh__server_stop(own->server);
+    return NULL;
+}
+
+TEST(a_stream_that_is_idle_ends_with_a_drain)
+{
+    struct served own;
+    struct mesh_stream *stream;
+    Words *words = NULL;
+    pthread_t stopper;
+
+    begin_own(&own, show_and_stay);
+    CHECK(mesh_client_open(own.ctx, own.client, served_method("Chat"), NULL, &stream) == MESH_OK);
+    CHECK(read_words(own.ctx, stream, &words) == MESH_OK && words != NULL);
+    CHECK(pthread_create(&stopper, NULL, stop_own, &own) == 0);
+    CHECK(read_words(own.ctx, stream, &words) == MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(own.ctx), "the server is stopping");
+    CHECK(pthread_join(stopper, NULL) == 0);
+    served_done(&own);
+}
+
+SCRIPT(write_and_wait)
+{
+    enum mesh_status status;
+
+    CHECK(!mesh_ctx_stopping(ctx));
+    MESH_TRY(write_words(ctx, stream, "here", 0));
+    do {
+        status = mesh_ctx_sleep(ctx, 10);
+    } while (status == MESH_OK);
+    s->outcome = mesh_ctx_stopping(ctx) && !mesh_ctx_stopping(mesh_ctx_closing(ctx)) ? 1 : 0;
+    return status;
+}
+
+TEST(a_handler_that_waits_learns_of_a_drain)
+{
+    struct served own;
+    struct mesh_stream *stream;
+    Words *words = NULL;
+    pthread_t stopper;
+
+    begin_own(&own, write_and_wait);
+    CHECK(mesh_client_open(own.ctx, own.client, served_method("Chat"), NULL, &stream) == MESH_OK);
+    CHECK(read_words(own.ctx, stream, &words) == MESH_OK && words != NULL);
+    CHECK(pthread_create(&stopper, NULL, stop_own, &own) == 0);
+    CHECK(read_words(own.ctx, stream, &words) == MESH_UNAVAILABLE);
+    CHECK(pthread_join(stopper, NULL) == 0);
+    CHECK_INT(own.outcome, 1);
+    served_done(&own);
+}
+
+/* Tells in its answers whether the server drains. */
+SCRIPT(talk_of_a_drain)
+{
+    Words *words = NULL;
+
+    for (;;) {
+        MESH_TRY(read_words(ctx, stream, &words));
+        if (words == NULL) {
+            return MESH_OK;
+        }
+        MESH_TRY(write_words(ctx, stream, "", mesh_ctx_stopping(ctx) ? 1 : 0));
+    }
+}
+
+TEST(a_stream_that_goes_on_is_not_cut_by_a_drain)
+{
+    struct served own;
+    struct mesh_stream *stream;
+    Words *words = NULL;
+    pthread_t stopper;
+    int n_after = 0;
+
+    begin_own(&own, talk_of_a_drain);
+    CHECK(mesh_client_open(own.ctx, own.client, served_method("Chat"), NULL, &stream) == MESH_OK);
+    for (int i = 0; n_after < 100; i++) {
+        CHECK(write_words(own.ctx, stream, "so", 0) == MESH_OK);
+        CHECK(read_words(own.ctx, stream, &words) == MESH_OK);
+        MUST(words != NULL);
+        n_after += words->number == 1 ? 1 : 0;
+        if (i == 0) { /* it was taken on */
+            CHECK(pthread_create(&stopper, NULL, stop_own, &own) == 0);
+        }
+    }
+    CHECK(mesh_stream_finish(own.ctx, stream) == MESH_OK);
+    CHECK(pthread_join(stopper, NULL) == 0);
     served_done(&own);
 }
 

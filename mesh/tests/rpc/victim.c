@@ -7,9 +7,23 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-int main(void)
+static MESH_STATUS ignore_everything(struct mesh_ctx *ctx, struct served *served,
+                                     const Check__V1__Words *request, struct mesh_stream *stream)
+{
+    (void)ctx;
+    (void)served;
+    (void)request;
+    (void)stream;
+    while (pause() != 0) {
+    }
+    return MESH_OK; /* never */
+}
+
+/* "stubborn": its handlers of Fail never end. */
+int main(int argc, char **argv)
 {
     static struct served served;
     char byte;
@@ -18,6 +32,11 @@ int main(void)
     mesh__log_setup("victim", MESH_LOG_INFO, MESH__LOG_JSON);
     mesh__log_start();
     served_init(&served);
+    if (argc > 1 && strcmp(argv[1], "stubborn") == 0) {
+        served.script = ignore_everything;
+        served.options.grace_ms = 50;
+        served.options.cancel_ms = 50;
+    }
     served.options.workers = 32;
     served.options.queue_size = 1024;
     served.options.queue_bytes = 16 << 20;

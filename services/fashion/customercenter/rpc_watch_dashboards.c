@@ -11,8 +11,6 @@
 #include "service.h"
 #include "store.h"
 
-#include <time.h>
-
 #define GAP_US 20000 /* between two looks */
 #define LOOK_ANYWAY_MS 1000
 #define READ_TIMEOUT_MS 5000
@@ -72,16 +70,15 @@ static MESH_STATUS look(struct mesh_ctx *ctx, struct watch *watch)
     return MESH_OK;
 }
 
-/* Sleeps for what is left of the gap since the last look. */
-static void keep_gap(int64_t looked_us)
+/* Waits for what is left of the gap since the last look. */
+static MESH_STATUS keep_gap(struct mesh_ctx *ctx, int64_t looked_us)
 {
     int64_t passed_us = mesh_now_us() - looked_us;
 
-    if (passed_us >= 0 && passed_us < GAP_US) { /* a clock that was set back is no reason to wait */
-        const struct timespec pause = {.tv_nsec = (GAP_US - passed_us) * 1000};
-
-        nanosleep(&pause, NULL); /* cut short: a look too early does no harm */
+    if (passed_us < 0 || passed_us >= GAP_US) { /* a clock that was set back is no reason to wait */
+        return MESH_OK;
     }
+    return mesh_ctx_sleep(ctx, (GAP_US - passed_us) / 1000);
 }
 
 /* Ends when the call does. */
@@ -95,7 +92,7 @@ static MESH_STATUS watch_changes(struct mesh_ctx *ctx, struct watch *watch)
         MESH_TRY(look(ctx, watch));
         looked_us = mesh_now_us();
         MESH_TRY(mesh_signal_wait(ctx, watch->service->changed, &seen, LOOK_ANYWAY_MS));
-        keep_gap(looked_us);
+        MESH_TRY(keep_gap(ctx, looked_us));
     }
 }
 

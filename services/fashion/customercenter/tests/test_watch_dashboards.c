@@ -21,6 +21,12 @@ TEST(a_watcher_sees_every_step_of_an_order)
     end(&one);
 }
 
+TEST(a_watch_ends_when_the_server_drains)
+{
+    begin_and_see(&one);
+    end_by(&one, &one.stopping, MESH_UNAVAILABLE);
+}
+
 TEST(a_change_is_seen_soon_after_its_commit)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();

@@ -30,6 +30,7 @@ struct watcher {
     bool blocked; /* the client does not read */
     bool writing;
     atomic_bool cancelled;
+    atomic_bool stopping; /* the server drains */
     Customercenter__WatchDashboardsRequest request;
     struct customercenter_service replica; /* that it is connected to */
     enum mesh_status status;
@@ -74,6 +75,7 @@ static void *run_watcher(void *arg)
     struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
 
     ctx->cancelled = &watcher->cancelled;
+    ctx->stopping = &watcher->stopping;
     watcher->status =
         rpc_watch_dashboards(ctx, &watcher->replica, &watcher->request, &watcher->stream);
     mesh__ctx_free(ctx);
@@ -164,13 +166,18 @@ static void begin_and_see(struct watcher *watcher)
     }
 }
 
-static void end(struct watcher *watcher)
+static void end_by(struct watcher *watcher, atomic_bool *flag, enum mesh_status expected)
 {
-    atomic_store(&watcher->cancelled, true);
+    atomic_store(flag, true);
     pthread_join(watcher->thread, NULL);
-    CHECK_INT(watcher->status, MESH_CANCELLED);
+    CHECK_INT(watcher->status, expected);
     pthread_cond_destroy(&watcher->changed);
     pthread_mutex_destroy(&watcher->mutex);
+}
+
+static void end(struct watcher *watcher)
+{
+    end_by(watcher, &watcher->cancelled, MESH_CANCELLED);
 }
 
 #endif
