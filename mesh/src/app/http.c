@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/http.h"
 
-#include "app/listen.h"
 #include "core/fatal.h"
+#include "core/listen.h"
 
 #include <microhttpd.h>
 #include <stdbool.h>

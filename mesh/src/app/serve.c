@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a serving process: its parts are made in order, and taken down in the other. */
 #include "app/app.h"
-#include "app/listen.h"
 #include "app/process_metrics.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
@@ -223,20 +222,6 @@ static int config_int(const struct mesh_app *app, enum mesh__var var)
     return (int)mesh__config_int64(app->config, var); /* the table bounds it */
 }
 
-/* Says why the port could not be had, by trying again ourselves. */
-static void log_taken_port(const char *address)
-{
-    char error[512];
-    int port;
-    int fd = mesh__listen(address, &port, error, sizeof(error));
-
-    if (fd >= 0) {
-        close(fd);
-        (void)snprintf(error, sizeof(error), "cannot listen on %s", address);
-    }
-    mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s (MESH_GRPC_LISTEN)", error);
-}
-
 static bool start_server(struct mesh_app *app)
 {
     const struct mesh_server_options options = {
@@ -258,11 +243,12 @@ static bool start_server(struct mesh_app *app)
         .arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES),
         .sensitive = app->spec->sensitive,
     };
+    char error[512];
 
     app->server = mesh__server_new(&options, app->spec->services, app->state);
-    app->server_started = mesh__server_start(app->server, &app->grpc_port);
+    app->server_started = mesh__server_start(app->server, &app->grpc_port, error, sizeof(error));
     if (!app->server_started) {
-        log_taken_port(options.listen);
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s (MESH_GRPC_LISTEN)", error);
     }
     return app->server_started;
 }

@@ -4,14 +4,8 @@
 #define MESH_APP_VALUES_H
 
 #include "app/config.h"
+#include "core/parse.h"
 
-#define MESH__HOST_SIZE 256
-
-/* Decimal digits with an optional minus, nothing else, in range. */
-bool mesh__parse_int64(const char *text, int64_t *ret_number);
-/* "host:port" or "[ipv6]:port"; min_port is 0 or 1. */
-bool mesh__parse_address(const char *text, int64_t min_port, char ret_host[MESH__HOST_SIZE],
-                         int64_t *ret_port);
 /* The address inside of "host:port", "dns:host:port" and "dns://server/host:port"; NULL for other
  * schemes. */
 const char *mesh__target_address(const char *target);

@@ -11,8 +11,11 @@
 #include "mesh/metrics.h"
 #include "rpc/server_impl.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define POSTED_PER_QUEUE 64 /* more cost more: the core looks at all of them at each completion */
 #define POSTED_MIN 2
@@ -246,12 +249,46 @@ static void post(struct mesh_server *server, const struct server_queue *queue)
     }
 }
 
-bool mesh__server_start(struct mesh_server *server, int *ret_port)
+/* Looks before the core does, which would write a warning of its own. */
+static bool listen_on(struct mesh_server *server, const struct mesh__address *address,
+                      int *ret_port, char *error, size_t error_size)
 {
-    int port;
+    char text[MESH__ADDRESS_TEXT];
+    int fd = mesh__listen_on(address);
+    int failure = errno;
 
-    if (!mesh__wire->server_listen(server->wire, server->options.listen, &port)) {
+    mesh__address_format(address, text);
+    if (fd >= 0) {
+        (void)close(fd);
+        if (mesh__wire->server_listen(server->wire, text, ret_port)) {
+            return true;
+        }
+        failure = EADDRINUSE; /* somebody was faster than we */
+    }
+    (void)snprintf(error, error_size, "cannot listen on %s%s%s%s: %s", server->options.listen,
+                   server->n_addresses > 1 ? " (" : "", server->n_addresses > 1 ? text : "",
+                   server->n_addresses > 1 ? ")" : "", strerror(failure));
+    return false;
+}
+
+bool mesh__server_start(struct mesh_server *server, int *ret_port, char *error, size_t error_size)
+{
+    struct mesh__address *addresses = server->addresses;
+    int port = 0;
+
+    server->n_addresses =
+        mesh__resolve(server->options.listen, addresses, MAX_ADDRESSES, error, error_size);
+    if (server->n_addresses == 0) {
         return false;
+    }
+    for (size_t i = 0; i < server->n_addresses; i++) {
+        if (port != 0) {
+            mesh__address_set_port(&addresses[i], port); /* the same for all, if any may be had */
+        }
+        if (!listen_on(server, &addresses[i], &port, error, error_size)) {
+            return false;
+        }
+        mesh__address_set_port(&addresses[i], port);
     }
     mesh__wire->server_start(server->wire);
     post(server, &server->unary);

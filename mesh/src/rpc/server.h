@@ -38,9 +38,11 @@ struct mesh_server_options {
  */
 struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
                                      const struct mesh_served *services, void *state);
-/* Binds and starts to serve, as NOT_SERVING. False: the port cannot be had; *ret_port gets the real
- * one. */
-bool mesh__server_start(struct mesh_server *server, int *ret_port);
+/*
+ * Binds all addresses that options.listen stands for and starts to serve, as NOT_SERVING; *ret_port
+ * gets the real port. False with a sentence in error if one of them cannot be had.
+ */
+bool mesh__server_start(struct mesh_server *server, int *ret_port, char *error, size_t error_size);
 /* The health of every service and of "". */
 void mesh__server_set_serving(struct mesh_server *server, bool serving);
 /* NOT_SERVING, lame duck, GOAWAY, drain, cancel after the grace period, join all threads. */

@@ -4,6 +4,7 @@
 #define MESH_RPC_SERVER_IMPL_H
 
 #include "core/ctx_impl.h"
+#include "core/listen.h"
 #include "mesh/log.h"
 #include "rpc/call_metrics.h"
 #include "rpc/server.h"
@@ -11,6 +12,8 @@
 #include "rpc/wire.h"
 
 #include <pthread.h>
+
+#define MAX_ADDRESSES 16
 
 struct server_call;
 struct workers;
@@ -58,6 +61,8 @@ struct server_method {
 struct mesh_server {
     struct mesh_server_options options;
     struct wire_server *wire;
+    struct mesh__address addresses[MAX_ADDRESSES]; /* that it listens on */
+    size_t n_addresses;
     struct server_queue unary, stream;
     struct server_method *methods;
     size_t n_methods;

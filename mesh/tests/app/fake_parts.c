@@ -195,9 +195,10 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     return calloc(1, sizeof(struct mesh_server));
 }
 
-bool mesh__server_start(struct mesh_server *server, int *ret_port)
+bool mesh__server_start(struct mesh_server *server, int *ret_port, char *error, size_t error_size)
 {
     (void)server;
+    (void)snprintf(error, error_size, "cannot listen on 127.0.0.1:0");
     *ret_port = 4242;
     return !atomic_load(&fake->port_taken);
 }

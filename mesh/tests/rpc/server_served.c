@@ -265,9 +265,10 @@ void served_init(struct served *served)
 void served_start_aloud(struct served *served)
 {
     const struct mesh_served services[] = {{served_type(), NULL}, {NULL, NULL}};
+    char error[256];
 
     served->server = mesh__server_new(&served->options, services, served);
-    MUST(mesh__server_start(served->server, &served->port));
+    MUST(mesh__server_start(served->server, &served->port, error, sizeof(error)));
     mesh__server_set_serving(served->server, true);
     (void)snprintf(served->target, sizeof(served->target), "127.0.0.1:%d", served->port);
     served->client = mesh_client_new("check", served->target, 30000);

@@ -229,10 +229,11 @@ TEST(a_server_begins_as_not_serving)
     struct served own;
     const struct mesh_served services[] = {{NULL, NULL}};
     struct mesh_server *server;
+    char error[256];
 
     served_init(&own);
     server = mesh__server_new(&own.options, services, NULL);
-    CHECK(mesh__server_start(server, &own.port));
+    CHECK(mesh__server_start(server, &own.port, error, sizeof(error)));
     (void)snprintf(own.target, sizeof(own.target), "127.0.0.1:%d", own.port);
     CHECK_INT(check_by_hand(&own), NOT_SERVING);
     mesh__server_free(server);

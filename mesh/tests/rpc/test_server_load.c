@@ -8,9 +8,12 @@
 #include "server_served.h"
 #include "test.h"
 
+#include <arpa/inet.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const char echo[] = "/check.v1.Check/Echo";
@@ -288,42 +291,127 @@ TEST(an_answer_that_is_not_taken_in_time_ends_the_call)
     served_done(&served);
 }
 
-TEST(a_taken_port_is_refused)
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+/* A server that listens there; NULL with a sentence in error if it cannot. */
+static struct mesh_server *listen_at(const char *address, int *ret_port, char *error, size_t size)
+{
+    static const struct mesh_served services[] = {{NULL, NULL}};
+    struct served served;
+    struct mesh_server *server;
+
+    served_init(&served);
+    served.options.listen = address;
+    server = mesh__server_new(&served.options, services, NULL);
+    (void)sem_destroy(&served.entered);
+    (void)sem_destroy(&served.leave);
+    if (mesh__server_start(server, ret_port, error, size)) {
+        return server;
+    }
+    mesh__server_stop(server); /* nothing to stop */
+    mesh__server_free(server);
+    return NULL;
+}
+
+/* Whether a connection to the port of an address gets the first frame of a server. */
+static bool answers(const char *host, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct timeval patience = {10, 0};
+    uint8_t frame[9];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answered;
+
+    CHECK(inet_pton(AF_INET, host, &address.sin_addr) == 1);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
+    answered = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+               recv(fd, frame, sizeof(frame), MSG_WAITALL) == (ssize_t)sizeof(frame);
+    CHECK(close(fd) == 0);
+    return answered;
+}
+
+TEST(a_taken_port_is_refused_in_one_sentence)
 {
     struct served first;
-    struct mesh_served services[] = {{NULL, NULL}};
-    struct mesh_server_options options;
-    struct mesh_server *second;
+    char expected[128];
+    char error[256];
+    char *log;
     int port = 0;
 
     served_init(&first);
     served_start(&first);
-    options = first.options;
-    options.listen = first.target;
-    second = mesh__server_new(&options, services, NULL);
-    CHECK(!mesh__server_start(second, &port));
+    CHECK(listen_at(first.target, &port, error, sizeof(error)) == NULL);
+    (void)snprintf(expected, sizeof(expected), "cannot listen on %s: Address already in use",
+                   first.target);
+    CHECK_TEXT(error, expected);
     CHECK(port == 0);
-    mesh__server_stop(second); /* nothing to stop */
-    mesh__server_free(second);
+    log = served_take_log(); /* the core has nothing to add */
+    CHECK_TEXT(log, "");
+    free(log);
     CHECK(served_call(&first, "Echo", "", NULL) == MESH_OK);
     served_done(&first);
 }
 
 TEST(addresses_of_other_families_can_be_listened_on)
 {
-    struct served served;
-    const struct mesh_served services[] = {{NULL, NULL}};
-    struct mesh_server *server;
+    char error[256];
     int port = 0;
+    struct mesh_server *server = listen_at("[::1]:0", &port, error, sizeof(error));
 
-    served_init(&served);
-    served.options.listen = "[::1]:0";
-    server = mesh__server_new(&served.options, services, NULL);
-    CHECK(mesh__server_start(server, &port));
-    CHECK(port > 0);
+    CHECK(server != NULL && port > 0);
     mesh__server_free(server);
-    (void)sem_destroy(&served.entered);
-    (void)sem_destroy(&served.leave);
+}
+
+/* The name two.test stands for two addresses, one of them twice. The linker has the names. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret_first);
+int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret_first);
+
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret_first)
+{
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "127.0.0.1"};
+
+    if (host == NULL || strcmp(host, "two.test") != 0) {
+        return __real_getaddrinfo(host, service, hints, ret_first);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(__real_getaddrinfo(hosts[i], service, hints, ret_first) == 0);
+        ret_first = &(*ret_first)->ai_next;
+    }
+    return 0;
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+TEST(a_name_of_two_addresses_listens_on_both)
+{
+    char error[256];
+    int port = 0;
+    struct mesh_server *server = listen_at("two.test:0", &port, error, sizeof(error));
+
+    MUST(server != NULL);
+    CHECK(answers("127.0.0.1", port) && answers("127.0.0.2", port));
+    mesh__server_free(server);
+}
+
+TEST(a_name_of_two_addresses_of_which_one_is_taken_is_refused)
+{
+    char address[32];
+    char expected[128];
+    char error[256];
+    int port = 0;
+    struct mesh_server *first = listen_at("127.0.0.2:0", &port, error, sizeof(error));
+    int again = 0;
+
+    (void)snprintf(address, sizeof(address), "two.test:%d", port);
+    (void)snprintf(expected, sizeof(expected),
+                   "cannot listen on two.test:%d (127.0.0.2:%d): Address already in use", port,
+                   port);
+    CHECK(listen_at(address, &again, error, sizeof(error)) == NULL);
+    CHECK_TEXT(error, expected);
+    mesh__server_free(first);
 }
 
 /* ---- stop --------------------------------------------------------------------------------- */
