@@ -15,10 +15,15 @@
 
 #define EVERY_MS 1000
 #define PING_MS 1000
+#define PROBE_MS 2000
+#define PROBE_TURNS 5 /* unless it was silent: then at the next turn */
+#define SILENT_MAX 3  /* in a row: a machine may be busy for a while */
 
 struct mesh__readiness {
     const char *service;
     _Atomic(const char *) reason;
+    _Atomic(const char *) dead; /* why the process is not alive */
+    int n_silent;
     struct mesh_db *db;
     struct mesh_server *server;
     pthread_mutex_t mutex;
@@ -54,6 +59,11 @@ void mesh__readiness_free(struct mesh__readiness *readiness)
 const char *mesh__readiness_reason(const struct mesh__readiness *readiness)
 {
     return atomic_load(&readiness->reason);
+}
+
+const char *mesh__readiness_dead(const struct mesh__readiness *readiness)
+{
+    return atomic_load(&readiness->dead);
 }
 
 void mesh__readiness_set_reason(struct mesh__readiness *readiness, const char *reason)
@@ -108,19 +118,45 @@ static bool pause_once(struct mesh__readiness *readiness)
     return go_on;
 }
 
+static void watch_database(struct mesh__readiness *readiness, struct mesh_ctx *ctx)
+{
+    enum mesh_status status;
+
+    mesh__ctx_reset(ctx, mesh__in_ms(PING_MS));
+    ctx->cancelled = &readiness->cancelled;
+    status = ping_database(ctx, readiness->db);
+    if (!atomic_load(&readiness->cancelled)) {
+        follow(readiness, status, mesh_ctx_error(ctx));
+    }
+}
+
+static void watch_port(struct mesh__readiness *readiness)
+{
+    enum mesh__probe probe = mesh__server_probe(readiness->server, PROBE_MS);
+
+    if (probe == MESH__PROBE_SILENT && ++readiness->n_silent == SILENT_MAX) {
+        atomic_store(&readiness->dead, "the gRPC port does not answer");
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS,
+                 "not alive, the gRPC port has not answered %d times in a row", SILENT_MAX);
+    } else if (probe == MESH__PROBE_ANSWERED) {
+        readiness->n_silent = 0;
+        if (atomic_exchange(&readiness->dead, NULL) != NULL) {
+            mesh_log(MESH_LOG_INFO, MESH_LOG_NO_FIELDS, "the gRPC port answers again, alive");
+        }
+    }
+}
+
 static void *watch(void *arg)
 {
     struct mesh__readiness *readiness = arg;
     struct mesh_ctx *ctx = mesh__ctx_new(readiness->service, 0, MESH_NO_DEADLINE);
 
-    while (pause_once(readiness)) {
-        enum mesh_status status;
-
-        mesh__ctx_reset(ctx, mesh__in_ms(PING_MS));
-        ctx->cancelled = &readiness->cancelled;
-        status = ping_database(ctx, readiness->db);
-        if (!atomic_load(&readiness->cancelled)) {
-            follow(readiness, status, mesh_ctx_error(ctx));
+    for (unsigned turn = 1; pause_once(readiness); turn++) {
+        if (readiness->db != NULL) {
+            watch_database(readiness, ctx);
+        }
+        if (turn % PROBE_TURNS == 0 || readiness->n_silent > 0) {
+            watch_port(readiness);
         }
     }
     mesh__ctx_free(ctx);
@@ -134,10 +170,8 @@ void mesh__readiness_start(struct mesh__readiness *readiness, struct mesh_db *db
     readiness->server = server;
     mesh__readiness_set_reason(readiness, NULL);
     mesh__server_set_serving(server, true);
-    if (db != NULL) {
-        mesh__thread_start(&readiness->thread, "mesh-health", watch, readiness);
-        readiness->started = true;
-    }
+    mesh__thread_start(&readiness->thread, "mesh-health", watch, readiness);
+    readiness->started = true;
 }
 
 void mesh__readiness_stop(struct mesh__readiness *readiness)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readiness: our own database and listeners, never the broker. Shown on /readyz and as gRPC health.
+/*
+ * Readiness: our own database, never the broker; shown on /readyz and as gRPC health. And a part of
+ * liveness: our own port.
  */
 #ifndef MESH_APP_READINESS_H
 #define MESH_APP_READINESS_H
@@ -17,9 +19,12 @@ void mesh__readiness_free(struct mesh__readiness *readiness);
 const char *mesh__readiness_reason(const struct mesh__readiness *readiness);
 void mesh__readiness_set_reason(struct mesh__readiness *readiness, const char *reason);
 
+/* Why the process is not alive and will not be again; NULL: it is alive. */
+const char *mesh__readiness_dead(const struct mesh__readiness *readiness);
+
 /*
  * Ready from now on; with a database (not NULL) it is pinged every second and the server's health
- * follows it.
+ * follows it. Every five seconds the server's port has to answer.
  */
 void mesh__readiness_start(struct mesh__readiness *readiness, struct mesh_db *db,
                            struct mesh_server *server);

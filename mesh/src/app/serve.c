@@ -27,14 +27,17 @@ static const char *not_alive(void *arg)
 {
     const struct mesh_app *app = arg;
 
-    return mesh__stop_turns(app->stop) ? NULL : "the process is stuck";
+    return mesh__stop_turns(app->stop) ? mesh__readiness_dead(app->readiness)
+                                       : "the process is stuck";
 }
 
 static const char *not_ready(void *arg)
 {
     const struct mesh_app *app = arg;
 
-    return mesh__readiness_reason(app->readiness);
+    const char *reason = mesh__readiness_reason(app->readiness);
+
+    return reason != NULL ? reason : mesh__readiness_dead(app->readiness);
 }
 
 static void write_metrics(void *arg, FILE *out)

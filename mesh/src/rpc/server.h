@@ -45,6 +45,16 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
 bool mesh__server_start(struct mesh_server *server, int *ret_port, char *error, size_t error_size);
 /* The health of every service and of "". */
 void mesh__server_set_serving(struct mesh_server *server, bool serving);
+enum mesh__probe {
+    MESH__PROBE_ANSWERED,
+    MESH__PROBE_SILENT,
+    MESH__PROBE_UNKNOWN /* no proof: we had no descriptor, or the server too little memory */
+};
+/*
+ * Connects to each address of a started server and waits timeout_ms for its first frame. After it
+ * has lacked descriptors once, the core never accepts again, and nothing else shows it.
+ */
+enum mesh__probe mesh__server_probe(const struct mesh_server *server, int64_t timeout_ms);
 /* NOT_SERVING, lame duck, GOAWAY, drain, cancel after the grace period, join all threads. */
 void mesh__server_stop(struct mesh_server *server);
 void mesh__server_free(struct mesh_server *server);

@@ -203,6 +203,13 @@ bool mesh__server_start(struct mesh_server *server, int *ret_port, char *error, 
     return !atomic_load(&fake->port_taken);
 }
 
+enum mesh__probe mesh__server_probe(const struct mesh_server *server, int64_t timeout_ms)
+{
+    (void)server;
+    (void)timeout_ms;
+    return atomic_load(&fake->probe);
+}
+
 void mesh__server_set_serving(struct mesh_server *server, bool serving)
 {
     (void)server;

@@ -5,6 +5,7 @@
 #define FAKE_PARTS_H
 
 #include "mesh/status.h"
+#include "rpc/server.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct fake {
     _Atomic(enum mesh_status) pool;    /* what the pool answers; MESH_OK: as the database */
     _Atomic(enum mesh_status) migrate; /* what a look at the migrations answers */
     _Atomic(enum mesh_status) broker;
+    _Atomic(enum mesh__probe) probe; /* what the port of the server says */
     atomic_int db_checks;
     atomic_bool port_taken;
     atomic_bool stop_hangs; /* the server never ends its drain */

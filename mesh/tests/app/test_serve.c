@@ -390,6 +390,26 @@ TEST(a_busy_pool_is_no_lost_database)
     CHECK(strstr(said(), "NOT_SERVING") == NULL);
 }
 
+TEST(a_port_that_stays_silent_is_a_dead_process)
+{
+    long port;
+
+    reset();
+    start_with("serve", NULL);
+    CHECK(child_wait_text(&child, "\"serving\""));
+    port = child_number(&child, "http_port");
+    CHECK_INT(http_get(port, "/livez", body, sizeof(body)), 200);
+    fake->probe = MESH__PROBE_SILENT;
+    CHECK(child_wait_text(&child, "not alive, the gRPC port has not answered 3 times in a row"));
+    CHECK_INT(http_get(port, "/livez", body, sizeof(body)), 503);
+    CHECK_TEXT(body, "the gRPC port does not answer\n");
+    CHECK_INT(http_get(port, "/readyz", body, sizeof(body)), 503);
+    fake->probe = MESH__PROBE_ANSWERED;
+    CHECK(child_wait_text(&child, "the gRPC port answers again"));
+    CHECK_INT(http_get(port, "/livez", body, sizeof(body)), 200);
+    CHECK_INT(finish(SIGTERM), 0);
+}
+
 TEST(a_second_signal_ends_the_process_at_once)
 {
     reset();

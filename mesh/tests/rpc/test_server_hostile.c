@@ -321,4 +321,39 @@ TEST(a_handler_that_ignores_its_cancellation_does_not_keep_the_process)
     (void)close(log[0]);
 }
 
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+static enum mesh__probe ask_for_probe(void)
+{
+    char text[16] = "";
+
+    MUST(write(victim_in, "?", 1) == 1);
+    MUST(read(victim_out, text, sizeof(text) - 1) > 0);
+    return (enum mesh__probe)strtol(text, NULL, 10);
+}
+
+TEST(a_port_that_was_lost_for_want_of_descriptors_is_noticed)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int connections[60];
+
+    start_victim_with("poor", null);
+    CHECK_INT(ask_for_probe(), MESH__PROBE_ANSWERED);
+    for (size_t i = 0; i < 60; i++) {
+        connections[i] = raw_connect_silent(port);
+    }
+    while (ask_for_probe() ==
+           MESH__PROBE_ANSWERED) { /* until there are none left, which is no proof */
+    }
+    CHECK_INT(ask_for_probe(), MESH__PROBE_UNKNOWN);
+    for (size_t i = 0; i < 60; i++) {
+        CHECK(close(connections[i]) == 0);
+    }
+    while (ask_for_probe() == MESH__PROBE_UNKNOWN) {
+    }
+    CHECK_INT(ask_for_probe(), MESH__PROBE_SILENT);
+    CHECK_INT(stop_victim(), 0);
+    CHECK(close(null) == 0);
+}
+
 TEST_MAIN(NULL, NULL)
