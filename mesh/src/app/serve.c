@@ -34,7 +34,6 @@ static const char *not_alive(void *arg)
 static const char *not_ready(void *arg)
 {
     const struct mesh_app *app = arg;
-
     const char *reason = mesh__readiness_reason(app->readiness);
 
     return reason != NULL ? reason : mesh__readiness_dead(app->readiness);

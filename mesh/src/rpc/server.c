@@ -195,6 +195,8 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     struct mesh_server *server = mesh__calloc(1, sizeof(*server));
     struct wire_server_options wire_options = {
         .max_connection_streams = options->max_connection_streams,
+        .keepalive_ms = options->keepalive_ms,
+        .keepalive_timeout_ms = options->keepalive_timeout_ms,
         .max_connection_age_ms = clamp_ms(options->max_connection_age_ms),
     };
 

@@ -26,6 +26,8 @@ struct mesh_server_options {
     int max_message_bytes;
     int64_t max_connection_age_ms; /* 0: none */
     int max_connection_streams;    /* calls at the same time on one connection; 0: 100 */
+    int keepalive_ms;              /* a client that is silent so long is pinged; 0: 60 s */
+    int keepalive_timeout_ms;      /* and has so long to answer; 0: 20 s */
     /* What all connections may hold of requests, and of answers that wait for their clients; 0:
      * 128 MiB. More than queue_bytes. */
     size_t memory_bytes;

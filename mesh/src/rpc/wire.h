@@ -77,11 +77,15 @@ struct wire_server_options {
     int max_metadata_bytes;          /* 0: 65536 */
     int max_connection_age_ms;       /* 0: none */
     int max_connection_age_grace_ms; /* 0: 10000 */
+    int keepalive_ms;                /* a client that is silent so long is pinged; 0: 60000 */
+    int keepalive_timeout_ms;        /* and has so long to answer; 0: 20000 */
 };
 
 struct wire_channel_options {
-    const char *authority; /* NULL: from the target */
-    int max_message_bytes; /* 0: 4 MiB */
+    const char *authority;    /* NULL: from the target */
+    int max_message_bytes;    /* 0: 4 MiB */
+    int keepalive_ms;         /* a peer that is silent so long during a call is pinged; 0: 30000 */
+    int keepalive_timeout_ms; /* and has so long to answer; 0: 10000 */
 };
 
 struct wire {

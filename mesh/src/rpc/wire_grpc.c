@@ -207,8 +207,9 @@ static struct wire_server *server_new(const struct wire_server_options *options)
                             or_default(options->max_connection_streams, 100));
     args[n++] = quota_arg(quota);
     /* Dead clients are noticed, and well-behaved clients' own pings are no offence. */
-    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 60000);
-    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, or_default(options->keepalive_ms, 60000));
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                            or_default(options->keepalive_timeout_ms, 20000));
     args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     args[n++] = integer_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5000);
     if (options->max_connection_age_ms > 0) {
@@ -360,8 +361,9 @@ static struct wire_channel *channel_new(const char *target,
     args[n++] = integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);
     args[n++] = integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     args[n++] = integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
-    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIME_MS, or_default(options->keepalive_ms, 30000));
+    args[n++] = integer_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                            or_default(options->keepalive_timeout_ms, 10000));
     args[n++] = integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0); /* peers are inside the mesh */
     if (options->authority != NULL) {
         args[n] = integer_arg(GRPC_ARG_DEFAULT_AUTHORITY, 0);

@@ -192,6 +192,12 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     (void)services;
     fake_say("server_new %s %s %d %d %s", options->service, options->listen, options->workers,
              options->max_message_bytes, (const char *)state);
+    fake_say("server_limits %d %zu %d %d %d %zu %zu", options->queue_size, options->queue_bytes,
+             options->stream_limit, options->watch_limit, options->max_connection_streams,
+             options->memory_bytes, options->arena_bytes);
+    fake_say("server_times %lld %lld %lld %lld %lld", (long long)options->default_deadline_ms,
+             (long long)options->max_deadline_ms, (long long)options->lame_duck_ms,
+             (long long)options->grace_ms, (long long)options->max_connection_age_ms);
     return calloc(1, sizeof(struct mesh_server));
 }
 

@@ -194,6 +194,8 @@ TEST(everything_is_made_in_order_and_taken_down_in_the_other)
                       "start 7 buy 1 1\n"
                       "events_new test shop nats://h:4222 postgresql://session test_shop\n"
                       "server_new shop 127.0.0.1:0 32 4194304 state\n"
+                      "server_limits 1024 67108864 64 1000 100 134217728 16777216\n"
+                      "server_times 5000 10000 1000 10000 0\n"
                       "events_start\n"
                       "SERVING\n"
                       "server_stop\n"
@@ -223,6 +225,24 @@ TEST(a_service_without_anything_serves_too)
     CHECK(strstr(said(), "db_new") == NULL);
     CHECK(strstr(said(), "events_new") == NULL);
     CHECK(strstr(child.text, "\"SIGINT\"") != NULL);
+}
+
+TEST(the_server_gets_the_times_of_the_environment)
+{
+    static const struct {
+        const char *variable, *line;
+    } times[] = {{"MESH_DEFAULT_DEADLINE_MS=77", "server_times 77 10000 1000 10000 0\n"},
+                 {"MESH_LAME_DUCK_MS=77", "server_times 5000 10000 77 10000 0\n"},
+                 {"MESH_GRACE_MS=77", "server_times 5000 10000 1000 77 0\n"},
+                 {"MESH_MAX_CONNECTION_AGE_MS=77", "server_times 5000 10000 1000 10000 77\n"}};
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        reset();
+        start_with("serve", times[i].variable);
+        CHECK(child_wait_text(&child, times[i].line));
+        CHECK(child_wait_text(&child, "\"serving\""));
+        CHECK_INT(finish(SIGTERM), 0);
+    }
 }
 
 TEST(metrics_name_the_build)

@@ -28,6 +28,7 @@ void raw_message(struct raw_bytes *bytes, uint8_t compressed, const void *data, 
 #define RAW_HEADERS 0x1
 #define RAW_RST_STREAM 0x3
 #define RAW_SETTINGS 0x4
+#define RAW_PING 0x6
 #define RAW_GOAWAY 0x7
 #define RAW_END_STREAM 0x1
 #define RAW_END_HEADERS 0x4

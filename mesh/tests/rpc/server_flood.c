@@ -13,7 +13,6 @@
 
 #define INITIAL_WINDOW 4 /* a setting's number */
 #define WINDOW_UPDATE 0x8
-#define PING 0x6
 #define ACK 0x1
 #define FRAME_MAX 16384
 
@@ -178,10 +177,10 @@ static void take_frame(struct flood *flood)
             take_settings(flood);
         }
         break;
-    case PING:
+    case RAW_PING:
         if ((flags & ACK) == 0) {
             raw_add(&payload, flood->payload, flood->n_payload);
-            send_frame(flood, PING, ACK, 0, &payload);
+            send_frame(flood, RAW_PING, ACK, 0, &payload);
         }
         break;
     case WINDOW_UPDATE:
@@ -197,7 +196,12 @@ static void take_frame(struct flood *flood)
     case RAW_RST_STREAM:
         end(flood, number / 2);
         break;
+    case RAW_DATA:
+        flood->n_data += flood->n_size > 0 ? 1 : 0;
+        flood->last_data = flood->last_byte;
+        break;
     case RAW_HEADERS:
+        flood->n_headers++;
         if ((flags & RAW_END_STREAM) != 0) {
             end(flood, number / 2);
         }
@@ -220,9 +224,11 @@ static void take_byte(struct flood *flood, uint8_t byte)
             flood->payload[flood->n_payload] = byte;
         }
         flood->n_payload++;
+        flood->last_byte = byte;
     }
     size = (size_t)flood->header[0] << 16 | (size_t)flood->header[1] << 8 | flood->header[2];
     if (flood->n_header == sizeof(flood->header) && flood->n_payload == size) {
+        flood->n_size = size;
         flood->n_payload = size < sizeof(flood->payload) ? size : sizeof(flood->payload);
         flood->n_header = 0;
         take_frame(flood);

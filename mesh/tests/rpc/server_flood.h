@@ -4,6 +4,7 @@
 #define SERVER_FLOOD_H
 
 #include "client_raw_peer.h"
+#include "core/clock.h"
 
 #define FLOOD_STREAMS 200
 
@@ -19,6 +20,11 @@ struct flood {
     size_t n_header;
     uint8_t payload[64]; /* its first bytes */
     size_t n_payload;
+    size_t n_size; /* of the whole payload */
+    uint8_t last_byte;
+    int n_headers;             /* HEADERS frames */
+    int n_data;                /* DATA frames with bytes */
+    uint8_t last_data;         /* the last byte of the last of them */
     bool ended[FLOOD_STREAMS]; /* by trailers or a reset */
     int n_ended;
     bool goaway;
@@ -34,6 +40,11 @@ int flood_call(struct flood *flood, const char *path);
 size_t flood_data(struct flood *flood, int stream, const void *bytes, size_t size, bool end);
 /* Takes what has come, waiting for it at most ms. */
 void flood_take(struct flood *flood, int ms);
+/* Takes what comes until that holds; ends the program if it does not in 10 s. */
+#define FLOOD_AWAIT(flood, condition)                                                              \
+    for (int64_t until_ns = mesh__in_ms(10000); !(condition); flood_take(flood, 10)) {             \
+        MUST(mesh__now_ns() < until_ns);                                                           \
+    }
 /* Lets the server send so many bytes more, on the connection and on one stream. */
 void flood_allow(struct flood *flood, int stream, uint32_t bytes);
 

@@ -134,6 +134,7 @@ static bool take_frame(int fd, const uint8_t *header, const struct raw_bytes *pa
         acknowledge_settings(fd);
     }
     answer->goaway |= type == RAW_GOAWAY;
+    answer->pinged |= type == RAW_PING;
     if (header[8] != 1) {
         return false;
     }

@@ -12,6 +12,7 @@ struct raw_answer {
     bool ended_by_headers; /* END_STREAM stood on the last HEADERS frame */
     bool reset;
     bool goaway;
+    bool pinged;                   /* it is not answered */
     bool closed;                   /* the connection */
     int status;                    /* of grpc-status; -1: none was seen */
     struct raw_bytes data;         /* of the last DATA frame */

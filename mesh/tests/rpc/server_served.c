@@ -344,7 +344,7 @@ void served_wire_open(struct served_wire *wire, const struct served *served, con
     mesh__wire->start();
     wire->queue = mesh__wire->queue_new();
     wire->channel =
-        mesh__wire->channel_new(served->target, &(struct wire_channel_options){NULL, 0});
+        mesh__wire->channel_new(served->target, &(struct wire_channel_options){.authority = NULL});
     wire->call = mesh__wire->call_new(wire->channel, NULL, wire->queue, path, deadline_ns);
 }
 

@@ -265,6 +265,24 @@ TEST(a_restarted_peer_is_reached_again_soon)
 
 /* ---- metadata ----------------------------------------------------------------------------- */
 
+TEST(a_proxy_of_the_environment_is_not_for_peers)
+{
+    static const char *const names[] = {"grpc_proxy", "http_proxy", "https_proxy"};
+    struct mesh_client *own;
+    Peer__Note note = PEER__NOTE__INIT;
+    ProtobufCMessage *answer;
+
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(setenv(names[i], "http://127.0.0.1:1", 1) == 0); /* where nobody listens */
+    }
+    own = mesh_client_new("peer", peer_target(peer), 10000);
+    CHECK(mesh_client_call(ctx, own, method("Echo"), &note.base, &answer) == MESH_OK);
+    mesh_client_free(own);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(unsetenv(names[i]) == 0);
+    }
+}
+
 TEST(trace_and_correlation_id_go_along)
 {
     char traceparent[56];

@@ -312,6 +312,35 @@ TEST(a_peer_that_accepts_and_stays_silent_costs_the_deadline)
     CHECK_TEXT(mesh_ctx_error(ctx), "peer: no answer to Ask within 1000 ms");
 }
 
+/* Clients ping after half a minute; a channel of our own does it sooner. */
+TEST(a_peer_that_answers_no_ping_is_given_up)
+{
+    struct raw_peer *peer = raw_peer_new(&settings, &nothing, false);
+    struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_RECV_INITIAL | WIRE_RECV_STATUS};
+    struct wire_channel *channel;
+    struct wire_queue *queue;
+    struct wire_call *call;
+    char target[32];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(peer));
+    mesh__wire->start();
+    queue = mesh__wire->queue_new();
+    channel = mesh__wire->channel_new(
+        target, &(struct wire_channel_options){.keepalive_ms = 50, .keepalive_timeout_ms = 50});
+    call = mesh__wire->call_new(channel, NULL, queue, "/peer.Peer/Ask", mesh__in_ms(30000));
+    mesh__wire->call_start(call, &batch, &batch);
+    CHECK(mesh__wire->queue_next(queue, MESH_NO_DEADLINE).kind == WIRE_COMPLETE);
+    CHECK_INT(mesh__wire->call_status(call), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh__wire->call_status_text(call), "keepalive watchdog timeout");
+    mesh__wire->call_free(call);
+    mesh__wire->channel_free(channel);
+    mesh__wire->queue_shutdown(queue);
+    CHECK(mesh__wire->queue_next(queue, MESH_NO_DEADLINE).kind == WIRE_SHUTDOWN);
+    mesh__wire->queue_free(queue);
+    mesh__wire->stop();
+    raw_peer_free(peer);
+}
+
 static int set_up(void **state)
 {
     (void)state;

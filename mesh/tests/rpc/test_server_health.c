@@ -4,6 +4,7 @@
 #include "core/ctx_impl.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "rpc/server_impl.h"
+#include "server_flood.h"
 #include "server_served.h"
 #include "test.h"
 
@@ -175,6 +176,31 @@ TEST(watches_beyond_the_limit_are_refused)
     renew();
 }
 
+/* A watch whose first message cannot leave yet. */
+static struct flood *open_stuck_watch(void)
+{
+    struct flood *flood = flood_open(served.port, 0, true);
+
+    CHECK(flood_data(flood, flood_call(flood, "/grpc.health.v1.Health/Watch"), "\0\0\0\0\0", 5,
+                     true) == 5);
+    FLOOD_AWAIT(flood, flood->n_headers > 0); /* behind which the message waits */
+    return flood;
+}
+
+TEST(a_change_during_a_write_is_shown_after_it)
+{
+    struct flood *flood;
+
+    renew();
+    flood = open_stuck_watch();
+    mesh__server_set_serving(served.server, false);
+    flood_allow(flood, 0, 1000);
+    FLOOD_AWAIT(flood, flood->n_data == 2);
+    CHECK_INT(flood->last_data, NOT_SERVING);
+    flood_close(flood);
+    renew();
+}
+
 static void *stop_server(void *arg)
 {
     (void)arg;
@@ -198,6 +224,27 @@ TEST(a_stop_tells_watchers_and_ends_their_calls)
     CHECK_INT(next(stream), NOT_SERVING);
     CHECK_INT(next(stream), -MESH_UNAVAILABLE);
     CHECK(pthread_join(stopper, NULL) == 0);
+    renew();
+}
+
+TEST(a_stop_during_a_write_ends_the_watch_after_it)
+{
+    struct flood *flood;
+    pthread_t stopper;
+
+    served_done(&served);
+    served_init(&served);
+    served.options.grace_ms = 100000;
+    served_start(&served);
+    flood = open_stuck_watch();
+    CHECK(pthread_create(&stopper, NULL, stop_server, NULL) == 0);
+    FLOOD_AWAIT(flood, flood->goaway); /* watches were ended before */
+    CHECK_INT(flood->n_ended, 0);
+    flood_allow(flood, 0, 1000);
+    FLOOD_AWAIT(flood, flood->n_ended > 0);
+    CHECK(flood->n_data > 0); /* what it was being sent was not cut off */
+    CHECK(pthread_join(stopper, NULL) == 0);
+    flood_close(flood);
     renew();
 }
 

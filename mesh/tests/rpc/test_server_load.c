@@ -261,17 +261,6 @@ TEST(a_request_that_is_not_complete_in_time_is_refused)
     served_done(&served);
 }
 
-/* Waits until the server has ended so many streams. */
-static bool ended(struct flood *flood, int n)
-{
-    int64_t until_ns = mesh__in_ms(10000);
-
-    while (flood->n_ended < n && mesh__now_ns() < until_ns) {
-        flood_take(flood, 10);
-    }
-    return flood->n_ended == n;
-}
-
 TEST(an_answer_that_is_not_taken_in_time_ends_the_call)
 {
     struct served served;
@@ -285,7 +274,7 @@ TEST(an_answer_that_is_not_taken_in_time_ends_the_call)
     flood = flood_open(served.port, 0, true); /* nothing may be sent to it */
     stream = flood_call(flood, echo);
     CHECK(flood_data(flood, stream, "\0\0\0\0\0", 5, true) == 5);
-    CHECK(ended(flood, 1));
+    FLOOD_AWAIT(flood, flood->n_ended > 0);
     CHECK(served_metric("mesh_server_untaken_answers_total") == untaken + 1);
     flood_close(flood);
     served_done(&served);

@@ -2,6 +2,7 @@
 /* Streams on the server: the three kinds, their ends, their limit, and clients that vanish. */
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "server_flood.h"
 #include "server_served.h"
 #include "test.h"
 
@@ -495,6 +496,18 @@ TEST(a_handler_can_give_a_slow_reader_up)
     CHECK_INT(wait_for_outcome(), MESH_DEADLINE_EXCEEDED);
     CHECK(mesh_stream_finish(served.ctx, stream) != MESH_OK);
     free(served_wait_log("you read too slowly"));
+}
+
+TEST(a_reader_that_is_given_up_learns_it_without_reading)
+{
+    struct flood *flood = flood_open(served.port, 1000, true); /* no more may be sent to it */
+
+    begin(write_for_a_little_while);
+    CHECK(flood_data(flood, flood_call(flood, "/check.v1.Check/Count"), "\0\0\0\0\0", 5, true) ==
+          5);
+    FLOOD_AWAIT(flood, flood->n_ended > 0);
+    CHECK_INT(served.outcome, MESH_DEADLINE_EXCEEDED);
+    flood_close(flood);
 }
 
 /* ---- metadata ----------------------------------------------------------------------------- */

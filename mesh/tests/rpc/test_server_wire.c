@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server says in frames, to clients that do what no library does. */
 #include "core/clock.h"
+#include "core/ctx_impl.h"
 #include "server_raw.h"
 #include "server_served.h"
 #include "test.h"
@@ -336,6 +337,59 @@ TEST(a_deadline_of_the_wire_is_the_handlers)
     served.script = see_deadline;
     ask(fail, headers, 0, &answer);
     CHECK(served.outcome <= 1500 && served.outcome > 1000);
+}
+
+/* ---- connections -------------------------------------------------------------------------- */
+
+/* What a connection without a call sees of a server with these options, until it is over. */
+static void watch_connection(struct served *own, struct raw_answer *ret_answer)
+{
+    int fd;
+
+    served_start(own);
+    fd = raw_connect(own->port);
+    raw_read(fd, ret_answer);
+    CHECK(close(fd) == 0);
+    served_done(own);
+}
+
+TEST(a_client_that_answers_no_ping_is_cut_off)
+{
+    struct served own;
+    struct raw_answer answer;
+
+    served_init(&own);
+    own.options.keepalive_ms = 50;
+    own.options.keepalive_timeout_ms = 50;
+    watch_connection(&own, &answer);
+    CHECK(answer.pinged && answer.closed);
+}
+
+TEST(a_connection_that_is_old_enough_is_asked_to_go)
+{
+    struct served own;
+    struct raw_answer answer;
+
+    served_init(&own);
+    own.options.max_connection_age_ms = 50;
+    watch_connection(&own, &answer);
+    CHECK(answer.goaway);
+}
+
+TEST(metadata_of_64_kb_is_taken)
+{
+    static char text[60001];
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new("test", 0, mesh__in_ms(10000));
+    Check__V1__Words request = CHECK__V1__WORDS__INIT;
+    ProtobufCMessage *reply;
+
+    memset(text, 'x', sizeof(text) - 1);
+    mesh_ctx_add_outgoing_metadata(ctx, "x-long", text, sizeof(text) - 1);
+    CHECK(mesh_client_call(ctx, served.client, served_method("Echo"), &request.base, &reply) ==
+          MESH_OK);
+    mesh_ctx_add_outgoing_metadata(ctx, "x-longer", text, sizeof(text) - 1);
+    CHECK(mesh_client_call(ctx, served.client, served_method("Echo"), &request.base, &reply) !=
+          MESH_OK);
 }
 
 TEST_MAIN(setup, teardown)
