@@ -184,7 +184,7 @@ def test_PX_8_only_the_commands_of_the_catalogue_exist(cluster):
         "product": {"RegisterProduct", "ModifyProduct", "GetProduct", "ListProducts", "ReserveStock"},
         "order": {"PlaceOrder", "PayOrder", "CancelOrder", "GetOrder", "ListOrders"},
         "payment": {"Pay", "GetPayment"},
-        "delivery": {"CancelDelivery", "GetDelivery", "ListDeliveries"},
+        "delivery": {"CancelDelivery", "GetDelivery", "ListDeliveries", "WithdrawOrder"},
         "customercenter": {"GetDashboard", "ListDashboards", "WatchDashboards"},
     }
     for service, expected in catalogue.items():

@@ -7,26 +7,35 @@
 #define STARTED DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_STARTED
 #define CANCELLED DELIVERY__DELIVERY_STATUS__DELIVERY_STATUS_CANCELLED
 
-/* Every pair of event and status; what is not listed changes nothing. */
-static const struct {
-    enum delivery_event event;
-    Delivery__DeliveryStatus from;
-    Delivery__DeliveryStatus to;
-} transitions[] = {
-    {DELIVERY_ORDER_PLACED, NONE, STARTED},
-    {DELIVERY_CANCEL, STARTED, CANCELLED},
-    {DELIVERY_CANCEL_BY_ORDER, NONE, CANCELLED}, /* overtook OrderPlaced, which then finds it */
-    {DELIVERY_CANCEL_BY_ORDER, STARTED, CANCELLED},
+#define N_STATUSES (CANCELLED + 1)
+
+/* Every pair of event and status. */
+static const Delivery__DeliveryStatus after[DELIVERY_N_EVENTS][N_STATUSES] = {
+    [DELIVERY_ORDER_PLACED] =
+        {
+            [NONE] = STARTED, [STARTED] = STARTED, [CANCELLED] = CANCELLED, /* the cancel overtook
+                                                                               it */
+        },
+    [DELIVERY_CANCEL] =
+        {
+            [NONE] = NONE,
+            [STARTED] = CANCELLED,
+            [CANCELLED] = CANCELLED,
+        },
+    [DELIVERY_WITHDRAW] =
+        {
+            [NONE] = CANCELLED, /* overtook OrderPlaced, which then finds it */
+            [STARTED] = CANCELLED,
+            [CANCELLED] = CANCELLED,
+        },
 };
 
 Delivery__DeliveryStatus delivery_after(enum delivery_event event, Delivery__DeliveryStatus status)
 {
-    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-        if (transitions[i].event == event && transitions[i].from == status) {
-            return transitions[i].to;
-        }
+    if ((size_t)status >= N_STATUSES) {
+        return status; /* written by a newer version */
     }
-    return NONE;
+    return after[event][status];
 }
 
 Delivery__Delivery *delivery_describe(struct mesh_ctx *ctx, const struct delivery *delivery)

@@ -21,11 +21,12 @@ struct delivery {
 
 enum delivery_event {
     DELIVERY_ORDER_PLACED,
-    DELIVERY_CANCEL,         /* CancelDelivery by somebody who only knows the order id */
-    DELIVERY_CANCEL_BY_ORDER /* CancelDelivery by the order service, which knows the order */
+    DELIVERY_CANCEL,   /* CancelDelivery */
+    DELIVERY_WITHDRAW, /* WithdrawOrder */
+    DELIVERY_N_EVENTS
 };
-/* What an event or a command makes of a delivery of a status (UNSPECIFIED: there is none);
- * UNSPECIFIED means that nothing happens. */
+/* The status of a delivery after an event or a command: the same if nothing happens. UNSPECIFIED:
+ * the order has no delivery. */
 Delivery__DeliveryStatus delivery_after(enum delivery_event event, Delivery__DeliveryStatus status);
 
 /* The public form, in ctx's memory. */

@@ -7,6 +7,7 @@ const struct delivery_handlers delivery_service_handlers = {
     .cancel_delivery = rpc_cancel_delivery,
     .get_delivery = rpc_get_delivery,
     .list_deliveries = rpc_list_deliveries,
+    .withdraw_order = rpc_withdraw_order,
 };
 
 const struct delivery_inbox_handlers delivery_service_inbox = {

@@ -28,6 +28,9 @@ MESH_STATUS rpc_get_delivery(struct mesh_ctx *ctx, struct delivery_service *serv
 MESH_STATUS rpc_list_deliveries(struct mesh_ctx *ctx, struct delivery_service *service,
                                 const Delivery__ListDeliveriesRequest *request,
                                 Delivery__ListDeliveriesResponse *response);
+MESH_STATUS rpc_withdraw_order(struct mesh_ctx *ctx, struct delivery_service *service,
+                               const Delivery__WithdrawOrderRequest *request,
+                               Delivery__WithdrawOrderResponse *response);
 
 /* One event each. */
 MESH_STATUS on_order_placed(struct mesh_ctx *ctx, struct delivery_service *service,

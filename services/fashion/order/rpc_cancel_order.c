@@ -9,23 +9,20 @@
 #define BY_CUSTOMER "CANCELLED_BY_CUSTOMER"
 
 /*
- * A paid order ends where its goods are: delivery cancels once, and payment, stock and this order
- * follow its event. The item lets delivery remember the cancel if OrderPlaced has not arrived
- * there.
+ * A paid order ends where its goods are: delivery cancels once, even if OrderPlaced has not arrived
+ * there, and payment, stock and this order follow its event.
  */
-static MESH_STATUS cancel_delivery(struct mesh_ctx *ctx, struct order_service *service,
-                                   const struct order *order)
+static MESH_STATUS withdraw(struct mesh_ctx *ctx, struct order_service *service,
+                            const struct order *order)
 {
-    Delivery__CancelDeliveryRequest request = DELIVERY__CANCEL_DELIVERY_REQUEST__INIT;
-    Delivery__OrderedItem item = DELIVERY__ORDERED_ITEM__INIT;
-    Delivery__CancelDeliveryResponse *response;
+    Delivery__WithdrawOrderRequest request = DELIVERY__WITHDRAW_ORDER_REQUEST__INIT;
+    Delivery__WithdrawOrderResponse *response;
 
-    item.product_code = order->product_code;
-    item.size = order->size;
-    item.quantity = order->quantity;
     request.order_id = order->order_id;
-    request.item = &item;
-    if (delivery_cancel_delivery(ctx, service->delivery, &request, &response) != MESH_OK) {
+    request.product_code = order->product_code;
+    request.size = order->size;
+    request.quantity = order->quantity;
+    if (delivery_withdraw_order(ctx, service->delivery, &request, &response) != MESH_OK) {
         return mesh_fail_retry(ctx, RETRY_AFTER_MS,
                                "delivery does not answer; order %s is as it was", order->order_id);
     }
@@ -42,7 +39,7 @@ static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, s
     switch ((*order)->status) {
     case ORDER__ORDER_STATUS__ORDER_STATUS_PLACED:
     case ORDER__ORDER_STATUS__ORDER_STATUS_SHIPPED:
-        return cancel_delivery(ctx, service, *order);
+        return withdraw(ctx, service, *order);
     case ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED:
         return MESH_OK;
     case ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED:

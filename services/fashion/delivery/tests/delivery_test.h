@@ -43,21 +43,27 @@ static inline void place_order(const char *order_id)
     HANDLE(on_order_placed, &service, &event);
 }
 
-/* by_order_service: with the item, as only the order service does. */
 static inline enum mesh_status cancel(struct mesh_ctx *ctx, const char *order_id,
-                                      bool by_order_service,
                                       Delivery__CancelDeliveryResponse *ret_response)
 {
     Delivery__CancelDeliveryRequest request = DELIVERY__CANCEL_DELIVERY_REQUEST__INIT;
-    Delivery__OrderedItem item = DELIVERY__ORDERED_ITEM__INIT;
 
     delivery__cancel_delivery_response__init(ret_response);
-    item.product_code = "4000";
-    item.size = "S";
-    item.quantity = 2;
     request.order_id = order_id;
-    request.item = by_order_service ? &item : NULL;
     return rpc_cancel_delivery(ctx, &service, &request, ret_response);
+}
+
+static inline enum mesh_status withdraw(struct mesh_ctx *ctx, const char *order_id,
+                                        Delivery__WithdrawOrderResponse *ret_response)
+{
+    Delivery__WithdrawOrderRequest request = DELIVERY__WITHDRAW_ORDER_REQUEST__INIT;
+
+    delivery__withdraw_order_response__init(ret_response);
+    request.order_id = order_id;
+    request.product_code = "4000";
+    request.size = "S";
+    request.quantity = 2;
+    return rpc_withdraw_order(ctx, &service, &request, ret_response);
 }
 
 /* -1: the order has no delivery. */

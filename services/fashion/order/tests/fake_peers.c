@@ -229,20 +229,20 @@ MESH_STATUS payment_pay(struct mesh_ctx *ctx, struct mesh_client *client,
     return payment_pay_wait(ctx, payment_pay_start(ctx, client, request), ret_response);
 }
 
-MESH_STATUS delivery_cancel_delivery(struct mesh_ctx *ctx,
-                                     struct mesh_client *client __attribute__((unused)),
-                                     const Delivery__CancelDeliveryRequest *request,
-                                     Delivery__CancelDeliveryResponse **ret_response)
+MESH_STATUS delivery_withdraw_order(struct mesh_ctx *ctx,
+                                    struct mesh_client *client __attribute__((unused)),
+                                    const Delivery__WithdrawOrderRequest *request,
+                                    Delivery__WithdrawOrderResponse **ret_response)
 {
-    struct fake_asked asked = asked_for(request->order_id, request->item->product_code,
-                                        request->item->size, request->item->quantity);
+    struct fake_asked asked =
+        asked_for(request->order_id, request->product_code, request->size, request->quantity);
     const char *reason;
-    enum mesh_status status = receive(ctx, FAKE_CANCEL, asked, &reason);
+    enum mesh_status status = receive(ctx, FAKE_WITHDRAW, asked, &reason);
 
     if (status != MESH_OK) {
         return fail(ctx, status, reason);
     }
     *ret_response = mesh_alloc(ctx, sizeof(**ret_response));
-    delivery__cancel_delivery_response__init(*ret_response);
+    delivery__withdraw_order_response__init(*ret_response);
     return MESH_OK;
 }

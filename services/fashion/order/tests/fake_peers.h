@@ -7,7 +7,7 @@
 #include "mesh/ctx.h"
 #include "mesh/id.h"
 
-enum fake_rpc { FAKE_RESERVE, FAKE_PAY, FAKE_CANCEL, FAKE_N };
+enum fake_rpc { FAKE_RESERVE, FAKE_PAY, FAKE_WITHDRAW, FAKE_N };
 
 #define FAKE_UNIT_PRICE_KRW 50000
 

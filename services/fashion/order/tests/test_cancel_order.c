@@ -25,7 +25,7 @@ TEST(an_unpaid_order_is_rejected_at_once)
         CHECK_INT(cancel(ctx, order_id, &response), MESH_OK);
         CHECK_INT(response.order->status, STATUS(REJECTED));
         CHECK_TEXT(response.order->reject_reason, "CANCELLED_BY_CUSTOMER");
-        CHECK_INT(fake_asked(FAKE_CANCEL).n, 0);
+        CHECK_INT(fake_asked(FAKE_WITHDRAW).n, 0);
         check_told(ctx, order_id, STATUS(REJECTED));
         event = EMITTED(ctx, order__order_rejected, "OrderRejected", order_id);
         CHECK_TEXT(event->reason, "CANCELLED_BY_CUSTOMER");
@@ -46,7 +46,7 @@ TEST(FS_F_7_FS_X_6_a_paid_order_is_cancelled_by_delivery_with_what_was_ordered)
         begin();
         order = given(ctx, paid[i]);
         CHECK_INT(cancel(ctx, order->order_id, &response), MESH_OK);
-        asked = fake_asked(FAKE_CANCEL);
+        asked = fake_asked(FAKE_WITHDRAW);
         CHECK_INT(asked.n, 1);
         CHECK_TEXT(asked.order_id, order->order_id);
         CHECK_TEXT(asked.product_code, "4000");
@@ -70,7 +70,7 @@ TEST(while_delivery_does_not_answer_the_order_stays_as_it_was)
             cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
             struct order *order = given(ctx, paid[i]);
 
-            fake_answer(FAKE_CANCEL, (enum mesh_status)answer, "WHATEVER");
+            fake_answer(FAKE_WITHDRAW, (enum mesh_status)answer, "WHATEVER");
             CHECK_INT(try_cancel(ctx, order->order_id), MESH_UNAVAILABLE);
             CHECK(mesh_ctx_error_retry_ms(ctx) > 0);
             CHECK_INT(stored(ctx, order->order_id)->version, order->version);
@@ -89,7 +89,7 @@ TEST(FS_D_3_a_cancelled_order_stays_so_and_delivery_is_not_asked_again)
     order_id = given(ctx, STATUS(CANCELLED))->order_id;
     CHECK_INT(cancel(ctx, order_id, &response), MESH_OK);
     CHECK_INT(response.order->status, STATUS(CANCELLED));
-    CHECK_INT(fake_asked(FAKE_CANCEL).n, 0);
+    CHECK_INT(fake_asked(FAKE_WITHDRAW).n, 0);
     check_told(ctx, order_id, STATUS(CANCELLED));
 }
 
@@ -102,7 +102,7 @@ TEST(a_rejected_order_cannot_be_cancelled)
     order_id = given(ctx, STATUS(REJECTED))->order_id;
     CHECK_INT(try_cancel(ctx, order_id), MESH_FAILED_PRECONDITION);
     CHECK_TEXT(mesh_ctx_error_reason(ctx), "PAYMENT_DECLINED");
-    CHECK_INT(fake_asked(FAKE_CANCEL).n, 0);
+    CHECK_INT(fake_asked(FAKE_WITHDRAW).n, 0);
     check_told(ctx, order_id, STATUS(REJECTED));
 }
 
@@ -127,7 +127,7 @@ TEST(FS_D_3_an_unknown_order_is_not_found)
 
     begin();
     CHECK_INT(try_cancel(ctx, mesh_new_id(ctx)), MESH_NOT_FOUND);
-    CHECK_INT(fake_asked(FAKE_CANCEL).n, 0);
+    CHECK_INT(fake_asked(FAKE_WITHDRAW).n, 0);
 }
 
 /* ---- against others ---- */
@@ -156,7 +156,7 @@ TEST(a_cancel_that_finds_the_order_paid_cancels_its_delivery)
         loser.order_id = given(ctx, from[i])->order_id;
         lose_to(ctx, TO_PLACED, &loser);
         CHECK_INT(loser.status, MESH_OK);
-        CHECK_INT(fake_asked(FAKE_CANCEL).n, 1);
+        CHECK_INT(fake_asked(FAKE_WITHDRAW).n, 1);
         CHECK_INT(stored(ctx, loser.order_id)->status, STATUS(PLACED));
     }
 }
