@@ -6,8 +6,8 @@
 #include "order.h"
 #include "service.h"
 
-/* Moves the order as order_after() says, or does nothing. An order that does not exist is
- * MESH_NOT_FOUND. */
+/* Moves the order as order_after() says, and tells it. MESH_ABORTED: somebody else moved it at the
+ * same moment. */
 MESH_STATUS inbox_apply(struct mesh_ctx *ctx, struct order_service *service, struct mesh_tx *tx,
                         enum order_event event, const char *order_id);
 

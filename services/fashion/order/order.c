@@ -17,28 +17,40 @@ bool order_is_refusal(enum mesh_status status)
     }
 }
 
-/* Every pair of event and status; what is not listed changes nothing. */
-static const struct {
-    enum order_event event;
-    Order__OrderStatus from;
-    Order__OrderStatus to;
-} transitions[] = {
-    {ORDER_EVENT_DELIVERY_STARTED, ORDER__ORDER_STATUS__ORDER_STATUS_PLACED,
-     ORDER__ORDER_STATUS__ORDER_STATUS_SHIPPED},
-    {ORDER_EVENT_DELIVERY_CANCELLED, ORDER__ORDER_STATUS__ORDER_STATUS_PLACED,
-     ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED},
-    {ORDER_EVENT_DELIVERY_CANCELLED, ORDER__ORDER_STATUS__ORDER_STATUS_SHIPPED,
-     ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED},
+#define STATUS(name) ORDER__ORDER_STATUS__ORDER_STATUS_##name
+#define N_STATUSES (STATUS(REJECTED) + 1)
+
+/*
+ * Every pair of event and status. Nothing of ours cancels the delivery of an order that is not
+ * paid; but if it happens, stock and money go back, and the order must not be placed any more.
+ */
+static const Order__OrderStatus after[ORDER_N_EVENTS][N_STATUSES] = {
+    [ORDER_DELIVERY_STARTED] =
+        {
+            [STATUS(RECEIVED)] = STATUS(RECEIVED),
+            [STATUS(PAYMENT_PENDING)] = STATUS(PAYMENT_PENDING),
+            [STATUS(PLACED)] = STATUS(SHIPPED),
+            [STATUS(SHIPPED)] = STATUS(SHIPPED),
+            [STATUS(CANCELLED)] = STATUS(CANCELLED),
+            [STATUS(REJECTED)] = STATUS(REJECTED),
+        },
+    [ORDER_DELIVERY_CANCELLED] =
+        {
+            [STATUS(RECEIVED)] = STATUS(REJECTED),
+            [STATUS(PAYMENT_PENDING)] = STATUS(REJECTED),
+            [STATUS(PLACED)] = STATUS(CANCELLED),
+            [STATUS(SHIPPED)] = STATUS(CANCELLED),
+            [STATUS(CANCELLED)] = STATUS(CANCELLED),
+            [STATUS(REJECTED)] = STATUS(REJECTED),
+        },
 };
 
 Order__OrderStatus order_after(enum order_event event, Order__OrderStatus status)
 {
-    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-        if (transitions[i].event == event && transitions[i].from == status) {
-            return transitions[i].to;
-        }
+    if ((size_t)status >= N_STATUSES) {
+        return status; /* written by a newer version */
     }
-    return ORDER__ORDER_STATUS__ORDER_STATUS_UNSPECIFIED;
+    return after[event][status];
 }
 
 Order__Order *order_describe(struct mesh_ctx *ctx, const struct order *order)

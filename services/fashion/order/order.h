@@ -33,8 +33,8 @@ struct order {
  * open. */
 bool order_is_refusal(enum mesh_status status);
 
-/* What an event from delivery does to an order of a status: UNSPECIFIED means nothing. */
-enum order_event { ORDER_EVENT_DELIVERY_STARTED, ORDER_EVENT_DELIVERY_CANCELLED };
+enum order_event { ORDER_DELIVERY_STARTED, ORDER_DELIVERY_CANCELLED, ORDER_N_EVENTS };
+/* The status of an order after an event from delivery: the same if nothing happens. */
 Order__OrderStatus order_after(enum order_event event, Order__OrderStatus status);
 
 /* The public form, in ctx's memory. */

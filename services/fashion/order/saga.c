@@ -31,12 +31,12 @@ static MESH_STATUS reload(struct mesh_ctx *ctx, struct order_service *service, s
     return MESH_OK;
 }
 
-/* The event that belongs to the state that the order has just reached. */
-static MESH_STATUS emit(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct order *order)
+MESH_STATUS saga_tell(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct order *order)
 {
     Order__OrderPlaced placed;
     Order__OrderPaymentPending pending;
     Order__OrderRejected rejected;
+    Order__OrderCancelled cancelled;
 
     switch (order->status) {
     case ORDER__ORDER_STATUS__ORDER_STATUS_PLACED:
@@ -48,6 +48,11 @@ static MESH_STATUS emit(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct o
     case ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED:
         order_describe_rejected(order, &rejected);
         return order_emit_order_rejected(ctx, tx, &rejected);
+    case ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED:
+        order_describe_cancelled(order, &cancelled);
+        return order_emit_order_cancelled(ctx, tx, &cancelled);
+    case ORDER__ORDER_STATUS__ORDER_STATUS_SHIPPED:
+        return MESH_OK; /* the event of the delivery says it */
     default:
         return mesh_fail(ctx, MESH_INTERNAL, "no event for order status %d", (int)order->status);
     }
@@ -64,7 +69,7 @@ static MESH_STATUS try_move(struct mesh_ctx *ctx, struct order_service *service,
     if (!*ret_moved) {
         return MESH_OK;
     }
-    MESH_TRY(emit(ctx, tx, order));
+    MESH_TRY(saga_tell(ctx, tx, order));
     return mesh_tx_commit(ctx, &tx);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order saga: what PlaceOrder, PayOrder, CancelOrder and the sweep share. */
+/* The order saga: what PlaceOrder, PayOrder, CancelOrder, the sweep and the inbox share. */
 #ifndef ORDER_SAGA_H
 #define ORDER_SAGA_H
 
@@ -26,6 +26,8 @@ MESH_STATUS saga_reject(struct mesh_ctx *ctx, struct order_service *service, str
 /* The same, but only if nobody has moved the order since it was read. */
 MESH_STATUS saga_give_up(struct mesh_ctx *ctx, struct order_service *service, struct order **order,
                          const char *reason);
+/* The event that belongs to the status that the order has reached as part of tx. */
+MESH_STATUS saga_tell(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct order *order);
 /* The outcome is not known to be recorded: the caller repeats, and the repeat finds its row. */
 MESH_STATUS saga_fail_open(struct mesh_ctx *ctx);
 /*

@@ -138,6 +138,16 @@ MESH_STATUS order_emit_order_payment_pending(struct mesh_ctx *call, struct mesh_
     return MESH_OK;
 }
 
+MESH_STATUS order_emit_order_cancelled(struct mesh_ctx *call, struct mesh_tx *tx,
+                                       const Order__OrderCancelled *event)
+{
+    (void)call;
+    (void)tx;
+    (void)event;
+    fail_msg("no call cancels an order: delivery's event does");
+    return MESH_OK;
+}
+
 MESH_STATUS order_emit_order_rejected(struct mesh_ctx *call, struct mesh_tx *tx,
                                       const Order__OrderRejected *event)
 {

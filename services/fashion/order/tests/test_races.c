@@ -114,12 +114,21 @@ TEST(an_order_cancelled_while_payment_hangs_stays_rejected)
     }
 }
 
+/* A stranger's cancel: no order that may still be paid has a delivery. */
+TEST(an_order_whose_delivery_is_cancelled_while_payment_hangs_is_rejected)
+{
+    for (size_t i = 0; i < 3; i++) {
+        check_rejected_meanwhile(FAKE_PAY, pay_answers[i], cancel_delivery, "DELIVERY_CANCELLED");
+    }
+}
+
 TEST(an_order_rejected_while_stock_is_reserved_is_never_paid)
 {
     check_rejected_meanwhile(FAKE_RESERVE, MESH_OK, sweep_it, "ABANDONED");
     check_rejected_meanwhile(FAKE_RESERVE, MESH_OK, cancel_it, "CANCELLED_BY_CUSTOMER");
     check_rejected_meanwhile(FAKE_RESERVE, MESH_FAILED_PRECONDITION, cancel_it,
                              "CANCELLED_BY_CUSTOMER");
+    check_rejected_meanwhile(FAKE_RESERVE, MESH_OK, cancel_delivery, "DELIVERY_CANCELLED");
 }
 
 /* A repeat comes through while the first try hangs. What the two hear from payment, what they
