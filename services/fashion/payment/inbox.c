@@ -17,7 +17,7 @@ MESH_STATUS inbox_apply(struct mesh_ctx *ctx, struct mesh_tx *tx, enum payment_e
         MESH_TRY(store_insert_tombstone(ctx, tx, order_id));
     }
     MESH_TRY(store_lock_payment_of_order(ctx, tx, order_id, &payment));
-    if (payment == NULL || payment_after(event, payment->status) != CANCELLED) {
+    if (payment == NULL || payment_after(event, payment->status) == payment->status) {
         return MESH_OK;
     }
     MESH_TRY(store_cancel_payment(ctx, tx, payment));

@@ -6,30 +6,39 @@
 #include <inttypes.h>
 
 #define NONE PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_UNSPECIFIED
+#define PENDING PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_PENDING
 #define PAID PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_PAID
 #define CANCELLED PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_CANCELLED
 #define REJECTED PAYMENT__PAYMENT_STATUS__PAYMENT_STATUS_REJECTED
 
-/* Every pair of event and status; what is not listed changes nothing. */
-static const struct {
-    enum payment_event event;
-    Payment__PaymentStatus from;
-    Payment__PaymentStatus to;
-} transitions[] = {
-    {PAYMENT_ORDER_REJECTED, NONE, CANCELLED}, /* overtook Pay, which then finds it */
-    {PAYMENT_ORDER_REJECTED, PAID, CANCELLED},
-    {PAYMENT_DELIVERY_CANCELLED, NONE, CANCELLED},
-    {PAYMENT_DELIVERY_CANCELLED, PAID, CANCELLED},
+#define N_STATUSES (REJECTED + 1)
+
+/* Every pair of event and status. */
+static const Payment__PaymentStatus after[PAYMENT_N_EVENTS][N_STATUSES] = {
+    [PAYMENT_ORDER_REJECTED] =
+        {
+            [NONE] = CANCELLED,  /* overtook Pay, which then finds it */
+            [PENDING] = PENDING, /* never stored */
+            [PAID] = CANCELLED,
+            [CANCELLED] = CANCELLED,
+            [REJECTED] = REJECTED,
+        },
+    [PAYMENT_DELIVERY_CANCELLED] =
+        {
+            [NONE] = CANCELLED,
+            [PENDING] = PENDING,
+            [PAID] = CANCELLED,
+            [CANCELLED] = CANCELLED,
+            [REJECTED] = REJECTED,
+        },
 };
 
 Payment__PaymentStatus payment_after(enum payment_event event, Payment__PaymentStatus status)
 {
-    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-        if (transitions[i].event == event && transitions[i].from == status) {
-            return transitions[i].to;
-        }
+    if ((size_t)status >= N_STATUSES) {
+        return status; /* written by a newer version */
     }
-    return NONE;
+    return after[event][status];
 }
 
 Payment__PaymentStatus payment_decide(int64_t amount_krw, int64_t limit_krw)

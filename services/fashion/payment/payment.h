@@ -19,9 +19,9 @@ struct payment {
 /* What becomes of the first Pay of an order: PAID or REJECTED. */
 Payment__PaymentStatus payment_decide(int64_t amount_krw, int64_t limit_krw);
 
-enum payment_event { PAYMENT_ORDER_REJECTED, PAYMENT_DELIVERY_CANCELLED };
-/* What an event makes of a payment of a status (UNSPECIFIED: there is none); UNSPECIFIED means that
- * nothing happens. */
+enum payment_event { PAYMENT_ORDER_REJECTED, PAYMENT_DELIVERY_CANCELLED, PAYMENT_N_EVENTS };
+/* The status of a payment after an event: the same if nothing happens. UNSPECIFIED: the order has
+ * no payment. */
 Payment__PaymentStatus payment_after(enum payment_event event, Payment__PaymentStatus status);
 
 /*

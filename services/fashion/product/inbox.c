@@ -27,8 +27,7 @@ MESH_STATUS inbox_apply(struct mesh_ctx *ctx, struct product_service *service, s
         MESH_TRY(store_insert_tombstone(ctx, tx, order_id));
     }
     MESH_TRY(store_lock_reservation(ctx, tx, order_id, &reservation));
-    if (reservation == NULL ||
-        reservation_after(event, reservation->state) != RESERVATION_RELEASED) {
+    if (reservation == NULL || reservation_after(event, reservation->state) == reservation->state) {
         return MESH_OK;
     }
     return give_back(ctx, service, tx, reservation);

@@ -3,26 +3,32 @@
 
 #include <string.h>
 
-/* Every pair of event and state; what is not listed changes nothing. */
-static const struct {
-    enum reservation_event event;
-    enum reservation_state from;
-    enum reservation_state to;
-} transitions[] = {
-    {RESERVATION_ORDER_REJECTED, RESERVATION_NONE, RESERVATION_RELEASED},
-    {RESERVATION_ORDER_REJECTED, RESERVATION_RESERVED, RESERVATION_RELEASED},
-    {RESERVATION_DELIVERY_CANCELLED, RESERVATION_NONE, RESERVATION_RELEASED},
-    {RESERVATION_DELIVERY_CANCELLED, RESERVATION_RESERVED, RESERVATION_RELEASED},
+#define N_STATES (RESERVATION_RELEASED + 1)
+
+/* Every pair of event and state. */
+static const enum reservation_state after[RESERVATION_N_EVENTS][N_STATES] = {
+    [RESERVATION_ORDER_REJECTED] =
+        {
+            [RESERVATION_NONE] = RESERVATION_RELEASED, /* overtook ReserveStock, which finds it */
+            [RESERVATION_RESERVED] = RESERVATION_RELEASED,
+            [RESERVATION_REFUSED] = RESERVATION_REFUSED,
+            [RESERVATION_RELEASED] = RESERVATION_RELEASED,
+        },
+    [RESERVATION_DELIVERY_CANCELLED] =
+        {
+            [RESERVATION_NONE] = RESERVATION_RELEASED,
+            [RESERVATION_RESERVED] = RESERVATION_RELEASED,
+            [RESERVATION_REFUSED] = RESERVATION_REFUSED,
+            [RESERVATION_RELEASED] = RESERVATION_RELEASED,
+        },
 };
 
 enum reservation_state reservation_after(enum reservation_event event, enum reservation_state state)
 {
-    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-        if (transitions[i].event == event && transitions[i].from == state) {
-            return transitions[i].to;
-        }
+    if ((size_t)state >= N_STATES) {
+        return state; /* written by a newer version */
     }
-    return RESERVATION_NONE;
+    return after[event][state];
 }
 
 static bool same_request(const struct reservation *reservation,

@@ -29,8 +29,12 @@ struct reservation {
     int64_t stock;      /* what is left, where stock has just been taken */
 };
 
-enum reservation_event { RESERVATION_ORDER_REJECTED, RESERVATION_DELIVERY_CANCELLED };
-/* What an event makes of a reservation in a state: NONE means that nothing happens. */
+enum reservation_event {
+    RESERVATION_ORDER_REJECTED,
+    RESERVATION_DELIVERY_CANCELLED,
+    RESERVATION_N_EVENTS
+};
+/* The state of a reservation after an event: the same if nothing happens. */
 enum reservation_state reservation_after(enum reservation_event event,
                                          enum reservation_state state);
 

@@ -4,25 +4,29 @@
 #include "reservation.h"
 #include "test.h"
 
-TEST(every_pair_of_event_and_state_has_its_effect)
+TEST(every_event_applies_or_does_nothing_in_every_state)
 {
-    static const struct {
-        enum reservation_event event;
-        enum reservation_state state;
-        enum reservation_state after;
-    } pairs[] = {
-        {RESERVATION_ORDER_REJECTED, RESERVATION_NONE, RESERVATION_RELEASED},
-        {RESERVATION_ORDER_REJECTED, RESERVATION_RESERVED, RESERVATION_RELEASED},
-        {RESERVATION_ORDER_REJECTED, RESERVATION_REFUSED, RESERVATION_NONE},
-        {RESERVATION_ORDER_REJECTED, RESERVATION_RELEASED, RESERVATION_NONE},
-        {RESERVATION_DELIVERY_CANCELLED, RESERVATION_NONE, RESERVATION_RELEASED},
-        {RESERVATION_DELIVERY_CANCELLED, RESERVATION_RESERVED, RESERVATION_RELEASED},
-        {RESERVATION_DELIVERY_CANCELLED, RESERVATION_REFUSED, RESERVATION_NONE},
-        {RESERVATION_DELIVERY_CANCELLED, RESERVATION_RELEASED, RESERVATION_NONE},
+    static const enum reservation_state expected[RESERVATION_N_EVENTS][RESERVATION_RELEASED + 1] = {
+        /* from NONE, RESERVED, REFUSED, RELEASED */
+        [RESERVATION_ORDER_REJECTED] = {RESERVATION_RELEASED, RESERVATION_RELEASED,
+                                        RESERVATION_REFUSED, RESERVATION_RELEASED},
+        [RESERVATION_DELIVERY_CANCELLED] = {RESERVATION_RELEASED, RESERVATION_RELEASED,
+                                            RESERVATION_REFUSED, RESERVATION_RELEASED},
     };
 
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        CHECK_INT(reservation_after(pairs[i].event, pairs[i].state), pairs[i].after);
+    for (int event = 0; event < (int)RESERVATION_N_EVENTS; event++) {
+        for (int from = RESERVATION_NONE; from <= (int)RESERVATION_RELEASED; from++) {
+            CHECK_INT(
+                reservation_after((enum reservation_event)event, (enum reservation_state)from),
+                expected[event][from]);
+        }
+    }
+}
+
+TEST(a_state_of_a_newer_version_stays_as_it_is)
+{
+    for (int event = 0; event < (int)RESERVATION_N_EVENTS; event++) {
+        CHECK_INT(reservation_after((enum reservation_event)event, (enum reservation_state)99), 99);
     }
 }
 
