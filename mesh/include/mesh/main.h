@@ -38,8 +38,9 @@ struct mesh_job {
     const char *name;
     int64_t interval_ms; /* from the end of one run to the start of the next */
     /* ctx has a deadline of 30 s. A failure is logged and counted; the next run comes all the same.
-     */
-    MESH_STATUS (*run)(struct mesh_ctx *ctx, void *service);
+     * A run that sets *ret_more has left work undone: the next one begins at once, unless the
+     * service stops. */
+    MESH_STATUS (*run)(struct mesh_ctx *ctx, void *service, bool *ret_more);
 };
 
 struct mesh_app_spec {

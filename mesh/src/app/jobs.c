@@ -99,17 +99,20 @@ static void record(struct runner *runner, struct mesh_ctx *ctx, enum mesh_status
     runner->last = status;
 }
 
-static void run_once(struct runner *runner)
+/* Whether it left work undone. */
+static bool run_once(struct runner *runner)
 {
     struct mesh__jobs *jobs = runner->jobs;
     int64_t start_ns = mesh__now_ns();
     cleanup_ctx struct mesh_ctx *ctx =
         mesh__ctx_new(jobs->options.service, jobs->options.arena_bytes, mesh__in_ms(RUN_MS));
     enum mesh_status status;
+    bool more = false;
 
     ctx->cancelled = &jobs->cancelled;
-    status = runner->job->run(ctx, jobs->options.state);
+    status = runner->job->run(ctx, jobs->options.state, &more);
     record(runner, ctx, status, mesh__now_ns() - start_ns);
+    return status == MESH_OK && more;
 }
 
 static void *run_job(void *arg)
@@ -117,11 +120,12 @@ static void *run_job(void *arg)
     struct runner *runner = arg;
     struct mesh__jobs *jobs = runner->jobs;
     int64_t tenth = runner->job->interval_ms / 10;
+    int64_t pause_ms = between(0, tenth < 1000 ? tenth : 1000);
 
-    if (pause_for(jobs, between(0, tenth < 1000 ? tenth : 1000))) {
-        do {
-            run_once(runner);
-        } while (pause_for(jobs, runner->job->interval_ms + between(-tenth, tenth)));
+    while (pause_for(jobs, pause_ms)) {
+        bool more = run_once(runner);
+
+        pause_ms = more ? 0 : runner->job->interval_ms + between(-tenth, tenth);
     }
     mesh__client_thread_done();
     pthread_mutex_lock(&jobs->mutex);

@@ -130,7 +130,8 @@ static MESH_STATUS start(struct mesh_ctx *ctx, struct mesh_app *app, void **ret_
     return MESH_OK;
 }
 
-static MESH_STATUS clean(struct mesh_ctx *ctx, void *service)
+static MESH_STATUS clean(struct mesh_ctx *ctx, void *service,
+                         bool *ret_more __attribute__((unused)))
 {
     static const struct mesh_sql delete_old = {
         "delete_old_visits", "delete from visits where at < now() - interval '1 day'"};

@@ -16,6 +16,7 @@ struct shared {
     int runs;
     int saw_cancel;
     enum mesh_status answer; /* of `counting` */
+    int runs_with_more;      /* of the first runs of `counting` */
     char traces[3][33];
     int64_t remaining_ms;
     int64_t starts_ns[3];
@@ -71,7 +72,7 @@ static void wait_for_runs(struct shared *shared, int n)
     pthread_mutex_unlock(&shared->mutex);
 }
 
-static MESH_STATUS counting(struct mesh_ctx *ctx, void *service)
+static MESH_STATUS counting(struct mesh_ctx *ctx, void *service, bool *ret_more)
 {
     struct shared *shared = service;
     enum mesh_status status;
@@ -83,16 +84,18 @@ static MESH_STATUS counting(struct mesh_ctx *ctx, void *service)
     }
     shared->remaining_ms = mesh_ctx_remaining_ms(ctx);
     shared->runs++;
+    *ret_more = shared->runs <= shared->runs_with_more;
     status = shared->answer;
     pthread_cond_broadcast(&shared->changed);
     pthread_mutex_unlock(&shared->mutex);
     return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "nothing works");
 }
 
-static MESH_STATUS holding(struct mesh_ctx *ctx, void *service)
+static MESH_STATUS holding(struct mesh_ctx *ctx, void *service, bool *ret_more)
 {
     struct shared *shared = service;
 
+    *ret_more = true;
     pthread_mutex_lock(&shared->mutex);
     shared->in_run = true;
     shared->runs++;
@@ -147,6 +150,20 @@ TEST(a_job_runs_again_and_again_each_time_with_a_trace_of_its_own)
     CHECK(shared.starts_ns[2] - shared.starts_ns[1] >= 18 * MESH_NS_PER_MS);
 }
 
+TEST(a_run_that_leaves_work_undone_is_followed_by_the_next_at_once)
+{
+    const struct mesh_job list[] = {{.name = "much", .interval_ms = 3600000, .run = counting}, {0}};
+    struct shared shared;
+    struct mesh__jobs *jobs;
+
+    shared_init(&shared);
+    shared.runs_with_more = 3;
+    jobs = start(list, &shared);
+    wait_for_runs(&shared, 4); /* the first waits for a tenth of the interval, at most a second */
+    mesh__jobs_stop(jobs, 1000);
+    CHECK_INT(shared.runs, 4);
+}
+
 TEST(a_failure_is_counted_logged_once_and_followed_by_the_next_run)
 {
     const struct mesh_job list[] = {{.name = "fail", .interval_ms = 1, .run = counting}, {0}};
@@ -197,7 +214,7 @@ TEST(a_run_under_way_may_finish_within_the_grace_period)
     pthread_mutex_unlock(&shared.mutex);
     mesh__jobs_stop(jobs, 60000);
     CHECK_INT(shared.saw_cancel, 0);
-    CHECK_INT(shared.runs, 1); /* none began after the finish */
+    CHECK_INT(shared.runs, 1); /* none began after the finish, though there was more to do */
 }
 
 TEST(a_run_that_does_not_end_is_cancelled_after_the_grace_period)

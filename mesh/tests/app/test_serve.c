@@ -40,7 +40,8 @@ static void stop_shop(void *service)
     fake_say("stop %s", (const char *)service);
 }
 
-static MESH_STATUS sweep(struct mesh_ctx *ctx, void *service)
+static MESH_STATUS sweep(struct mesh_ctx *ctx, void *service,
+                         bool *ret_more __attribute__((unused)))
 {
     uint64_t seen = 0;
 

@@ -45,6 +45,6 @@ MESH_STATUS on_delivery_cancelled(struct mesh_ctx *ctx, struct order_service *se
                                   struct mesh_tx *tx, const Delivery__DeliveryCancelled *event);
 
 /* The job that ends what nobody waits for any more; sweep.c. */
-MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *service);
+MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *service, bool *ret_more);
 
 #endif

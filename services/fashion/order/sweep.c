@@ -2,7 +2,8 @@
 /*
  * The sweep ends what nobody waits for any more. It has no leader: each replica claims due orders,
  * puts off their next try in the same statement, and then works on them, so that two never pay one
- * order at the same time and a crash only delays the next try.
+ * order at the same time and a crash only delays the next try. While a claim comes back full, the
+ * next one follows at once.
  */
 #include "saga.h"
 #include "store.h"
@@ -67,7 +68,7 @@ static void reject(struct mesh_ctx *ctx, struct order_service *service, struct o
     mesh_ignore(saga_give_up(own, service, &order, reason));
 }
 
-MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *state)
+MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *state, bool *ret_more)
 {
     struct order_service *service = state;
     struct order *payable[CLAIM];
@@ -87,5 +88,6 @@ MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *state)
         }
     }
     pay_all(ctx, service, payable, n_payable);
+    *ret_more = due.n == CLAIM;
     return MESH_OK;
 }

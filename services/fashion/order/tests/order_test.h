@@ -91,11 +91,14 @@ static inline enum mesh_status cancel(struct mesh_ctx *ctx, const char *order_id
     return rpc_cancel_order(ctx, &service, &request, ret_response);
 }
 
-static inline void sweep(void)
+/* Whether another sweep is to follow at once. */
+static inline bool sweep(void)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    bool more = false;
 
-    CHECK_INT(sweep_run(ctx, &service), MESH_OK);
+    CHECK_INT(sweep_run(ctx, &service, &more), MESH_OK);
+    return more;
 }
 
 static inline void start_delivery(const char *order_id)

@@ -17,6 +17,7 @@ static enum mesh_status take_part(struct mesh_ctx *ctx, const Order__PlaceOrderR
     Order__CancelOrderResponse cancelled;
     Order__PayOrderResponse paid;
     struct order *order;
+    bool more;
 
     MESH_TRY(store_get_order_of_request(ctx, &service, request->request_id, &order));
     if (order == NULL || i < 8) {
@@ -25,7 +26,7 @@ static enum mesh_status take_part(struct mesh_ctx *ctx, const Order__PlaceOrderR
     if (i < 12) {
         return pay(ctx, order->order_id, &paid);
     }
-    return i == 12 ? cancel(ctx, order->order_id, &cancelled) : sweep_run(ctx, &service);
+    return i == 12 ? cancel(ctx, order->order_id, &cancelled) : sweep_run(ctx, &service, &more);
 }
 
 static void join_in(void *arg, int i)

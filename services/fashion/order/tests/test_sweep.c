@@ -193,13 +193,14 @@ TEST(what_payment_answers_while_the_service_stops_is_recorded)
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
     atomic_bool stopping = false;
     const char *order_id;
+    bool more;
 
     begin();
     order_id = given(ctx, STATUS(PAYMENT_PENDING))->order_id;
     make_due(order_id);
     fake_during(FAKE_PAY, stop, &stopping);
     ctx->cancelled = &stopping;
-    CHECK_INT(sweep_run(ctx, &service), MESH_OK);
+    CHECK_INT(sweep_run(ctx, &service, &more), MESH_OK);
     ctx->cancelled = NULL;
     CHECK(stopping);
     check_told(ctx, order_id, STATUS(PLACED));

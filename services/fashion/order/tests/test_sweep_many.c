@@ -24,21 +24,22 @@ static int64_t n_with(Order__OrderStatus status)
                          MESH_ARGS(mesh_int64(status)));
 }
 
-TEST(one_sweep_takes_64_orders_longest_due_first_and_pays_16_at_once)
+TEST(one_sweep_takes_64_orders_longest_due_first_pays_16_at_once_and_goes_on_if_there_are_more)
 {
     begin();
     service.pay_retry_ms = 60000;
     given_due(100);
-    sweep();
+    CHECK(sweep());
     CHECK_INT(fake_asked(FAKE_PAY).n, 64);
     CHECK_INT(fake_most_at_once(), 16);
     for (int i = 0; i < 64; i++) {
         CHECK_INT(strtol(fake_paid_order(i) + 24, NULL, 10), i + 1);
     }
     CHECK_INT(n_with(STATUS(PLACED)), 64);
-    sweep();
+    CHECK(!sweep());
     CHECK_INT(fake_asked(FAKE_PAY).n, 100);
     CHECK_INT(n_with(STATUS(PLACED)), 100);
+    CHECK(!sweep());
 }
 
 static void sweep_once(void *arg __attribute__((unused)), int i __attribute__((unused)))
