@@ -143,7 +143,8 @@ static MESH_STATUS reserve_stock(struct mesh_ctx *ctx, struct order_service *ser
             PRODUCT__RESERVE_STOCK_REQUEST___EXPECTED_TOTAL_KRW_EXPECTED_TOTAL_KRW;
         request.expected_total_krw = order->expected_total_krw;
     }
-    MESH_TRY(product_reserve_stock(ctx, service->product, &request, &response));
+    MESH_TRY(product_reserve_stock(mesh_ctx_reserve(ctx, SAGA_ANSWER_MS), service->product,
+                                   &request, &response));
     order->total_krw = response->total_krw;
     return MESH_OK;
 }

@@ -7,6 +7,9 @@
 #include "order.h"
 #include "service.h"
 
+/* What stays of a caller's time while a peer is asked: to tell it that the peer does not answer. */
+#define SAGA_ANSWER_MS 50
+
 /*
  * Each may be repeated from any state, and any number of them may run on one order at once: every
  * step is keyed by the order id, every move is a compare-and-set, and the loser goes on with what

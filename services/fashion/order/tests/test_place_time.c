@@ -63,8 +63,57 @@ TEST(payment_gets_what_is_left_but_for_the_time_to_record_its_answer)
 
     CHECK_INT(try_place(caller(ctx, 700), request_of(ctx)), MESH_OK);
     let_it_run();
-    CHECK_INT(fake_asked(FAKE_RESERVE).left_ms, 700);
     CHECK_INT(fake_asked(FAKE_PAY).left_ms, 550);
+}
+
+/* A peer that answers nothing until the time of its call is over. */
+static void hang(void *rpc)
+{
+    fake_answer(*(enum fake_rpc *)rpc, MESH_DEADLINE_EXCEEDED, NULL);
+    pass_ms(fake_asked(*(enum fake_rpc *)rpc).left_ms);
+}
+
+static void check_told_to_repeat(struct mesh_ctx *ctx, enum mesh_status outcome)
+{
+    CHECK_INT(outcome, MESH_UNAVAILABLE);
+    CHECK(mesh_ctx_error_retry_ms(ctx) > 0);
+    CHECK(mesh_ctx_remaining_ms(ctx) > 0); /* or it would hear DEADLINE_EXCEEDED */
+}
+
+TEST(FS_N_3_while_product_hangs_the_caller_is_told_to_repeat_before_its_time_is_over)
+{
+    static const int64_t left_ms[] = {2000, 1000, 700, 100};
+    enum fake_rpc reserve = FAKE_RESERVE;
+
+    for (size_t i = 0; i < sizeof(left_ms) / sizeof(left_ms[0]); i++) {
+        cleanup_ctx struct mesh_ctx *ctx = caller(fixture_ctx(), left_ms[i]);
+        Order__PlaceOrderRequest *request = request_of(ctx);
+
+        fake_during(FAKE_RESERVE, hang, &reserve);
+        check_told_to_repeat(ctx, try_place(ctx, request));
+        CHECK_INT(fake_asked(FAKE_RESERVE).n, 1);
+        let_it_run();
+        ctx->deadline_ns = mesh__in_ms(30000);
+        check_told(ctx, stored_for(ctx, request)->order_id, STATUS(RECEIVED));
+    }
+}
+
+TEST(while_delivery_hangs_who_cancels_is_told_to_repeat_before_its_time_is_over)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    enum fake_rpc withdraw = FAKE_WITHDRAW;
+    Order__CancelOrderResponse response;
+    const char *order_id;
+
+    begin();
+    order_id = given(ctx, STATUS(PLACED))->order_id;
+    atomic_store(&stopped_ns, real->monotonic_ns());
+    ctx->deadline_ns = mesh__in_ms(700);
+    fake_during(FAKE_WITHDRAW, hang, &withdraw);
+    check_told_to_repeat(ctx, cancel(ctx, order_id, &response));
+    let_it_run();
+    ctx->deadline_ns = mesh__in_ms(30000);
+    check_told(ctx, order_id, STATUS(PLACED));
 }
 
 static void check_nothing_left(int64_t left_ms, int n_pay)
@@ -84,8 +133,20 @@ static void check_nothing_left(int64_t left_ms, int n_pay)
 TEST(with_nothing_left_payment_is_not_asked_and_the_order_waits)
 {
     check_nothing_left(150, 0);
-    check_nothing_left(20, 0);
+    check_nothing_left(60, 0);
     check_nothing_left(151, 1);
+}
+
+TEST(with_no_time_for_anything_nobody_is_asked_and_the_caller_is_told_to_repeat)
+{
+    cleanup_ctx struct mesh_ctx *ctx = caller(fixture_ctx(), 50);
+    Order__PlaceOrderRequest *request = request_of(ctx);
+
+    check_told_to_repeat(ctx, try_place(ctx, request));
+    let_it_run();
+    ctx->deadline_ns = mesh__in_ms(30000);
+    CHECK_INT(fake_asked(FAKE_RESERVE).n, 0);
+    check_told(ctx, stored_for(ctx, request)->order_id, STATUS(RECEIVED));
 }
 
 /* Pay answers after the caller's deadline. */
