@@ -194,17 +194,16 @@ static void pop(struct db_conn *conn)
     }
 }
 
-/* False: the rows are more than ctx may hold. */
+/* False, once: the rows are more than ctx may hold. After a failure nobody wants them. */
 static bool on_rows(struct mesh_ctx *ctx, struct db_conn *conn, const struct op *op,
                     struct mesh_rows *rows, const struct pg_result *result)
 {
-    if (!op->wanted || rows == NULL || mesh__rows_add(ctx, rows, result)) {
+    if (!op->wanted || rows == NULL || conn->error.status != MESH_OK ||
+        mesh__rows_add(ctx, rows, result)) {
         return true;
     }
-    if (conn->error.status == MESH_OK) {
-        mesh__db_error_set(&conn->error, MESH_RESOURCE_EXHAUSTED,
-                           "the answer of the database is too large");
-    }
+    mesh__db_error_set(&conn->error, MESH_RESOURCE_EXHAUSTED,
+                       "the answer of the database is too large");
     return false;
 }
 

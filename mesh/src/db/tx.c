@@ -293,14 +293,18 @@ static void lost_in_commit(struct db_conn *conn)
 
 /*
  * The call's time is over after the commit was sent: stops it if it can still be stopped, and finds
- * out whether it was.
+ * out whether it was. If it was not, what it answers counts.
  */
-static void stop_commit(struct db_conn *conn, enum pg_wait why)
+static void stop_commit(struct mesh_ctx *ctx, struct db_conn *conn, enum pg_wait why,
+                        struct mesh_rows *rows)
 {
+    struct pg_until until = mesh__until_ms(CONN_DRAIN_MS);
     enum pg_wait wait;
 
     mesh__pg->cancel(conn->pg);
-    wait = mesh__conn_receive(NULL, conn, mesh__until_ms(CONN_DRAIN_MS), NULL);
+    do {
+        wait = mesh__conn_receive(ctx, conn, until, rows);
+    } while (wait == PG_CANCELLED); /* the rows have become too many */
     if (wait != PG_READY) {
         if (!conn->writes && conn->error.status == MESH_OK) {
             set_out_of_time(&conn->error, why);
@@ -340,7 +344,7 @@ static void commit(struct mesh_ctx *ctx, struct db_conn *conn, struct pg_until u
     if (wait == PG_LOST) {
         lost_in_commit(conn);
     } else if (wait != PG_READY) {
-        stop_commit(conn, wait);
+        stop_commit(ctx, conn, wait, rows);
     }
     /* A failed statement ended the pipeline's own transaction, but not one begun in words. */
     conn->tx.over = !is_explicit(&conn->tx) || conn->committed;

@@ -142,10 +142,34 @@ static int64_t fake_count(const struct pg_result *from)
     return 1;
 }
 
-static int fake_none(const struct pg_result *from)
+static int fake_rows(const struct pg_result *from)
+{
+    int n = faults.rows == 0 ? 1 : faults.rows;
+
+    return from->answer.kind == PG_ROW ? n : 0;
+}
+
+static int fake_columns(const struct pg_result *from)
 {
     (void)from;
+    return 1;
+}
+
+static uint32_t fake_type(const struct pg_result *from, int column)
+{
+    (void)from;
+    (void)column;
     return 0;
+}
+
+/* Every value is null. */
+static const char *fake_value(const struct pg_result *from, int row, int column, int *ret_size)
+{
+    (void)from;
+    (void)row;
+    (void)column;
+    *ret_size = 0;
+    return NULL;
 }
 
 static void fake_result_free(struct pg_result *from)
@@ -186,8 +210,10 @@ void fake_pg_use(const struct fake_answer *answers, size_t n)
                                    .kind = fake_kind,
                                    .error = fake_error,
                                    .count = fake_count,
-                                   .rows = fake_none,
-                                   .columns = fake_none,
+                                   .rows = fake_rows,
+                                   .columns = fake_columns,
+                                   .type = fake_type,
+                                   .value = fake_value,
                                    .result_free = fake_result_free,
                                    .cancel = fake_cancel,
                                    .cancel_wait = fake_cancel_wait};

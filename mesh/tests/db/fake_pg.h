@@ -17,6 +17,10 @@ struct fake_answer {
     {                                                                                              \
         PG_READY, PG_DONE, NULL, false                                                             \
     }
+#define FAKE_ROWS                                                                                  \
+    {                                                                                              \
+        PG_READY, PG_ROW, NULL, false                                                              \
+    }
 #define FAKE_SYNCED                                                                                \
     {                                                                                              \
         PG_READY, PG_SYNCED, NULL, false                                                           \
@@ -61,6 +65,7 @@ struct fake_faults {
     bool cancel_is_lost;
     bool dead; /* while nothing is under way */
     bool in_transaction;
+    int rows; /* of each FAKE_ROWS; 0: one */
 };
 void fake_pg_set(struct fake_faults now);
 

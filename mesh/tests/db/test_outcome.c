@@ -156,6 +156,34 @@ TEST(a_commit_that_was_cancelled_at_the_deadline_is_none)
     CHECK_INT(end(), 0);
 }
 
+static enum mesh_status read_lone(struct mesh_rows **ret_rows)
+{
+    return mesh_db_query(ctx, db, &read_only, MESH_NO_ARGS, ret_rows);
+}
+
+TEST(what_a_statement_answers_after_the_deadline_is_its_answer)
+{
+    struct mesh_rows *rows;
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_ROWS, FAKE_TIMEOUT, FAKE_ROWS, FAKE_DONE, FAKE_SYNCED);
+    start();
+    CHECK_INT(read_lone(&rows), MESH_OK);
+    CHECK_INT(mesh_rows_count(rows), 2);
+    CHECK_INT(end(), 0);
+}
+
+TEST(an_answer_that_gets_too_large_after_the_deadline_keeps_the_connection)
+{
+    struct mesh_rows *rows = NULL;
+
+    FAKE_ANSWERS(FAKE_DONE, FAKE_TIMEOUT, FAKE_ROWS, FAKE_ROWS, FAKE_ERROR("57014"), FAKE_SYNCED);
+    start();
+    fake_pg_set((struct fake_faults){.rows = 10000000});
+    CHECK_INT(read_lone(&rows), MESH_RESOURCE_EXHAUSTED);
+    CHECK(rows == NULL);
+    CHECK_INT(end(), 0);
+}
+
 TEST(a_commit_that_never_answers_is_unknown)
 {
     FAKE_ANSWERS(FAKE_DONE, FAKE_DONE, FAKE_TIMEOUT, FAKE_TIMEOUT);
