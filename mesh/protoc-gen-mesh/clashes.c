@@ -193,10 +193,6 @@ static void add_file(struct names *names, const struct file *file)
     for (size_t i = 0; i < file->n_services; i++) {
         add_service(names, &file->services[i]);
     }
-    if (file->n_services > 0) {
-        add_external(names, gen_printf("%s_sensitive_types", file->services[0].prefix),
-                     file->services[0].full_name, &file->services[0].place);
-    }
 }
 
 /* ---- comparing --------------------------------------------------------------------------------

@@ -51,13 +51,6 @@ void emit_header(struct text *out, const struct model *model, const struct file 
     for (size_t i = 0; i < file->n_services; i++) {
         emit_service_header(out, &file->services[i]);
     }
-    if (file->n_services > 0) {
-        text_printf(out,
-                    "\n/* Every message with sensitive fields that the services of this package "
-                    "may see; NULL at the end. */\n"
-                    "extern const struct mesh_sensitive_type *const %s_sensitive_types[];\n",
-                    file->services[0].prefix);
-    }
     emit_inbox_header(out, file);
     text_fill(out, "\n#endif\n", vars);
 }

@@ -116,8 +116,8 @@ void emit_sensitive(struct text *out, const struct model *model, const struct fi
     }
     text_printf(
         out,
-        "\nconst struct mesh_sensitive_type *const %s_sensitive_types[] = {\n%s    NULL,\n};\n",
-        file->services[0].prefix, text_string(&list));
+        "\nstatic const struct mesh_sensitive_type *const mesh__sensitive[] = {\n%s    NULL,\n};\n",
+        text_string(&list));
 }
 
 /* ---- descriptors for reflection ---------------------------------------------------------------

@@ -324,7 +324,8 @@ void emit_service_source(struct text *out, const struct service *service)
     text_fill(out, service->n_methods > 0 ? "    .methods = $prefix$_methods,\n" : "", vars);
     text_fill(out,
               "    .n_methods = $n$,\n    .files = mesh__file_set,\n"
-              "    .files_size = sizeof(mesh__file_set),\n};\n",
+              "    .files_size = sizeof(mesh__file_set),\n"
+              "    .sensitive = mesh__sensitive,\n};\n",
               vars);
     for (size_t i = 0; i < service->n_methods; i++) {
         struct method_vars method = emit_method_vars(service, &service->methods[i]);

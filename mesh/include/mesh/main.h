@@ -55,9 +55,8 @@ struct mesh_app_spec {
     bool publishes;          /* it emits events: run the relay */
     const struct mesh_inbox_type *inbox; /* NULL: it consumes no events */
     const void *inbox_handlers;
-    const struct mesh_setting *settings;                /* name NULL at the end; NULL: none */
-    const struct mesh_job *jobs;                        /* name NULL at the end; NULL: none */
-    const struct mesh_sensitive_type *const *sensitive; /* NULL at the end; NULL: none */
+    const struct mesh_setting *settings; /* name NULL at the end; NULL: none */
+    const struct mesh_job *jobs;         /* name NULL at the end; NULL: none */
     /* Makes the service's own state after configuration, before the first call. NULL: no state. */
     MESH_STATUS (*start)(struct mesh_ctx *ctx, struct mesh_app *app, void **ret_service);
     /* Frees it after the last call. */

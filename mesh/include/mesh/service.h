@@ -41,6 +41,15 @@ struct mesh_method {
                             struct mesh_stream *stream);
 };
 
+/*
+ * A message type with fields marked (mesh.v1.sensitive), generated for every message that has any,
+ * so that the runtime never prints their values.
+ */
+struct mesh_sensitive_type {
+    const ProtobufCMessageDescriptor *descriptor;
+    const char *const *fields; /* names, NULL at the end */
+};
+
 struct mesh_service_type {
     const char *name; /* "fashion.order.v1.OrderService" */
     const struct mesh_method *methods;
@@ -49,6 +58,8 @@ struct mesh_service_type {
      */
     const uint8_t *files;
     size_t files_size;
+    /* What its requests, answers and events hold; NULL at the end; NULL: nothing. */
+    const struct mesh_sensitive_type *const *sensitive;
 };
 
 /* A message that is a domain event: (mesh.v1.event) in the proto. */
@@ -73,15 +84,6 @@ struct mesh_inbox_entry {
 struct mesh_inbox_type {
     const struct mesh_inbox_entry *entries;
     size_t n_entries;
-};
-
-/*
- * A message type with fields marked (mesh.v1.sensitive), generated for every message that has any,
- * so that the runtime never prints their values.
- */
-struct mesh_sensitive_type {
-    const ProtobufCMessageDescriptor *descriptor;
-    const char *const *fields; /* names, NULL at the end */
 };
 
 #endif

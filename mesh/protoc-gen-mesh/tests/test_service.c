@@ -286,8 +286,8 @@ TEST(sensitive_fields_of_package_and_imports_are_listed)
 {
     const char *found = "";
 
-    for (size_t i = 0; features_sensitive_types[i] != NULL; i++) {
-        const struct mesh_sensitive_type *type = features_sensitive_types[i];
+    for (size_t i = 0; features_service_type.sensitive[i] != NULL; i++) {
+        const struct mesh_sensitive_type *type = features_service_type.sensitive[i];
 
         for (size_t k = 0; type->fields[k] != NULL; k++) {
             found = mesh_printf(ctx, "%s%s.%s ", found, type->descriptor->name, type->fields[k]);
@@ -296,7 +296,7 @@ TEST(sensitive_fields_of_package_and_imports_are_listed)
     CHECK_TEXT(found, "test.imported.v1.Address.street test.features.v1.Everything.a_string "
                       "test.features.v1.Everything.some_bytes test.features.v1.TokenEntry.value "
                       "test.features.v1.ThingMade.secret ");
-    CHECK(cat_service_sensitive_types[0] == NULL);
+    CHECK(cat_service_type.sensitive[0] == NULL);
 }
 
 TEST_MAIN(setup, teardown)

@@ -411,7 +411,7 @@ TEST(a_message_that_looks_like_an_entry_hides_what_is_sensitive_in_it)
     maps.n_tokens = 1;
     mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
     violations = mesh__violations_new(ctx);
-    mesh__violations_hide(violations, &features__maps__descriptor, features_sensitive_types);
+    mesh__violations_hide(violations, &features__maps__descriptor, features_service_type.sensitive);
     features_methods[FEATURES_METHOD_CHECK_MAPS].validate(violations, &maps.base);
     CHECK(mesh__violations_fail(ctx, violations) == MESH_INVALID_ARGUMENT);
     CHECK_TEXT(ctx->scope->error->violations[0].field, "tokens[0].value[*]");

@@ -243,7 +243,6 @@ static bool start_server(struct mesh_app *app)
         .max_message_bytes = config_int(app, VAR_MAX_MESSAGE_BYTES),
         .max_connection_age_ms = mesh__config_int64(app->config, VAR_MAX_CONNECTION_AGE_MS),
         .arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES),
-        .sensitive = app->spec->sensitive,
     };
     char error[512];
 

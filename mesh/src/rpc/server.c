@@ -27,12 +27,12 @@
 
 /* ---- methods ------------------------------------------------------------------------------ */
 
-static const ProtobufCFieldDescriptor *find_request_id(const struct mesh_server_options *options,
+static const ProtobufCFieldDescriptor *find_request_id(const struct mesh_service_type *type,
                                                        const struct mesh_method *method)
 {
     const ProtobufCFieldDescriptor *field = mesh__field_request_id(method->request);
 
-    if (field == NULL || mesh__is_sensitive(options->sensitive, method->request, field->name)) {
+    if (field == NULL || mesh__is_sensitive(type->sensitive, method->request, field->name)) {
         return NULL;
     }
     return field;
@@ -45,6 +45,7 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
     bool health = served->type == &mesh__health_type;
 
     added->server = server;
+    added->type = served->type;
     added->method = method;
     added->handlers = served->handlers;
     added->state = state;
@@ -60,7 +61,7 @@ static void add_method(struct mesh_server *server, const struct mesh_served *ser
     added->queue = added->lane == SERVER_WORKER ? &server->unary : &server->stream;
     added->metrics =
         mesh__call_metrics_new(MESH__SERVER, served->type->name, method->name, method->kind);
-    added->request_id = find_request_id(&server->options, method);
+    added->request_id = find_request_id(served->type, method);
     added->wire = mesh__wire->server_register(server->wire, method->path);
 }
 

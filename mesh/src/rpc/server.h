@@ -33,7 +33,6 @@ struct mesh_server_options {
     size_t memory_bytes;
     int watch_limit;    /* watches of the health at the same time; 0: 1000 */
     size_t arena_bytes; /* what foreign bytes may make one call allocate */
-    const struct mesh_sensitive_type *const *sensitive; /* NULL: none */
 };
 
 /* services ends with a NULL type; `state` is handed to handlers. Health and reflection are added.

@@ -45,6 +45,7 @@ struct server_queue {
 
 struct server_method {
     struct mesh_server *server;
+    const struct mesh_service_type *type;
     const struct mesh_method *method;
     const void *handlers;
     void *state;

@@ -96,7 +96,7 @@ MESH_STATUS mesh__call_validate(const struct server_call *call, struct mesh_ctx 
         return MESH_OK;
     }
     violations = mesh__violations_new(ctx);
-    mesh__violations_hide(violations, method->request, call->method->server->options.sensitive);
+    mesh__violations_hide(violations, method->request, call->method->type->sensitive);
     method->validate(violations, request);
     return mesh__violations_fail(ctx, violations);
 }

@@ -209,6 +209,12 @@ __asm__(".pushsection .rodata\n"
 extern const uint8_t served_files[];
 extern const uint8_t served_files_end[];
 
+static const char *const hidden_fields[] = {"request_id", NULL};
+static const char *const secret_fields[] = {"secret", "labels", NULL};
+static const struct mesh_sensitive_type hidden = {&check__v1__hidden__descriptor, hidden_fields};
+static const struct mesh_sensitive_type secret = {&check__v1__words__descriptor, secret_fields};
+static const struct mesh_sensitive_type *const sensitive[] = {&hidden, &secret, NULL};
+
 static const struct mesh_service_type *served_type(void)
 {
     static struct mesh_service_type type = {
@@ -216,6 +222,7 @@ static const struct mesh_service_type *served_type(void)
         .methods = methods,
         .n_methods = sizeof(methods) / sizeof(methods[0]),
         .files = served_files,
+        .sensitive = sensitive,
     };
 
     type.files_size = (size_t)(served_files_end - served_files);
@@ -234,12 +241,6 @@ const struct mesh_method *served_method(const char *name)
 
 /* ---- server and client -------------------------------------------------------------------- */
 
-static const char *const hidden_fields[] = {"request_id", NULL};
-static const char *const secret_fields[] = {"secret", "labels", NULL};
-static const struct mesh_sensitive_type hidden = {&check__v1__hidden__descriptor, hidden_fields};
-static const struct mesh_sensitive_type secret = {&check__v1__words__descriptor, secret_fields};
-static const struct mesh_sensitive_type *const sensitive[] = {&hidden, &secret, NULL};
-
 void served_init(struct served *served)
 {
     memset(served, 0, sizeof(*served));
@@ -255,7 +256,6 @@ void served_init(struct served *served)
         .grace_ms = 5000,
         .max_message_bytes = 1 << 20,
         .arena_bytes = 4 << 20,
-        .sensitive = sensitive,
     };
     MUST(sem_init(&served->entered, 0, 0) == 0);
     MUST(sem_init(&served->leave, 0, 0) == 0);
