@@ -117,7 +117,7 @@ static int take_all(struct flood **floods, size_t n, int n_ends, int64_t until_n
         n_ended = 0;
         for (size_t i = 0; i < n; i++) {
             flood_take(floods[i], 0);
-            n_ended += floods[i]->n_ended;
+            n_ended += floods[i]->closed ? floods[i]->n_streams : floods[i]->n_ended;
         }
     } while (n_ended < n_ends && mesh__now_ns() < until_ns);
     return n_ended;
@@ -148,7 +148,9 @@ static void call_all(struct flood **floods, size_t n, const struct attack *attac
     for (size_t i = 0; i < n; i++) {
         /* Not faster than the server looks at them: what the core has not yet shown it counts not.
          */
-        (void)take_all(floods, i, (int)i * STREAMS - attack->kept, mesh__in_ms(10000));
+        int n_refused = (int)i * STREAMS - attack->kept;
+
+        CHECK(take_all(floods, i, n_refused, mesh__in_ms(30000)) >= n_refused);
         floods[i] = flood_open(port, attack->window, true);
         flood_take(floods[i], 1000); /* its SETTINGS */
         for (int j = 0; j < STREAMS; j++) {
@@ -342,10 +344,9 @@ TEST(a_port_that_was_lost_for_want_of_descriptors_is_noticed)
     for (size_t i = 0; i < 60; i++) {
         connections[i] = raw_connect_silent(port);
     }
-    while (ask_for_probe() ==
-           MESH__PROBE_ANSWERED) { /* until there are none left, which is no proof */
+    /* Until there are none left: for the port, for the probe (which is no proof), or for both. */
+    while (ask_for_probe() == MESH__PROBE_ANSWERED) {
     }
-    CHECK_INT(ask_for_probe(), MESH__PROBE_UNKNOWN);
     for (size_t i = 0; i < 60; i++) {
         CHECK(close(connections[i]) == 0);
     }
