@@ -26,6 +26,11 @@ if(CMESH_SANITIZE)
   add_compile_options(-fsanitize=${CMESH_SANITIZE} -fno-sanitize-recover=all -g)
   add_link_options(-fsanitize=${CMESH_SANITIZE})
 endif()
+# With clang: every branch reports to libFuzzer.
+option(CMESH_FUZZ "Build the fuzz targets with libFuzzer" OFF)
+if(CMESH_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 # Line coverage with gcc.
 option(CMESH_COVERAGE "Count executed lines" OFF)
 if(CMESH_COVERAGE)
