@@ -51,12 +51,13 @@ static bool is_passing(enum mesh_status status)
     return status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED || status == MESH_ABORTED;
 }
 
-/* Shows everything that has changed, page by page, each in memory that ends with it. */
+/* Shows everything that has changed, page by page, each in memory that ends with it. A server that
+ * drains does not wait for the rest. */
 static MESH_STATUS look(struct mesh_ctx *ctx, struct watch *watch)
 {
     bool more = true;
 
-    while (more) {
+    while (more && !mesh_ctx_stopping(ctx)) {
         cleanup_ctx struct mesh_ctx *page = mesh_ctx_fork(ctx);
         enum mesh_status status = show_page(page, watch, &more);
 

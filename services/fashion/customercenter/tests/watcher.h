@@ -10,7 +10,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define MAX_ROWS 4096
 #define PATIENCE_S 10
@@ -29,6 +28,8 @@ struct watcher {
     size_t n_rows;
     bool blocked; /* the client does not read */
     bool writing;
+    bool accepted;                /* initial metadata was sent */
+    const char *placed_meanwhile; /* an order that is placed just before; NULL: none */
     atomic_bool cancelled;
     atomic_bool stopping; /* the server drains */
     Customercenter__WatchDashboardsRequest request;
@@ -36,8 +37,8 @@ struct watcher {
     enum mesh_status status;
 };
 
-static MESH_STATUS write_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
-                             const ProtobufCMessage *message)
+static inline MESH_STATUS write_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
+                                    const ProtobufCMessage *message)
 {
     const Customercenter__WatchDashboardsResponse *response = (const void *)message;
     struct watcher *watcher = (struct watcher *)stream;
@@ -59,17 +60,25 @@ static MESH_STATUS write_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
     return mesh_ctx_cancelled(ctx) ? MESH_CANCELLED : MESH_OK;
 }
 
-static MESH_STATUS accept_call(struct mesh_ctx *ctx, struct mesh_stream *stream)
+static inline MESH_STATUS accept_call(struct mesh_ctx *ctx __attribute__((unused)),
+                                      struct mesh_stream *stream)
 {
-    (void)ctx;
-    (void)stream;
+    struct watcher *watcher = (struct watcher *)stream;
+
+    if (watcher->placed_meanwhile != NULL) {
+        apply(order_placed, watcher->placed_meanwhile);
+    }
+    pthread_mutex_lock(&watcher->mutex);
+    watcher->accepted = true;
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->mutex);
     return MESH_OK;
 }
 
 static const struct mesh__stream_ops stream_ops = {.write = write_row,
                                                    .send_initial_metadata = accept_call};
 
-static void *run_watcher(void *arg)
+static inline void *run_watcher(void *arg)
 {
     struct watcher *watcher = arg;
     struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
@@ -83,8 +92,8 @@ static void *run_watcher(void *arg)
 }
 
 /* False when `until` did not become true in time. */
-static bool wait_for(struct watcher *watcher, bool (*until)(struct watcher *, const void *),
-                     const void *arg)
+static inline bool wait_for(struct watcher *watcher, bool (*until)(struct watcher *, const void *),
+                            const void *arg)
 {
     struct timespec end;
     bool met;
@@ -100,7 +109,7 @@ static bool wait_for(struct watcher *watcher, bool (*until)(struct watcher *, co
     return met;
 }
 
-static bool has_row(struct watcher *watcher, const void *arg)
+static inline bool has_row(struct watcher *watcher, const void *arg)
 {
     const struct row *wanted = arg;
 
@@ -113,12 +122,12 @@ static bool has_row(struct watcher *watcher, const void *arg)
     return false;
 }
 
-static bool is_writing(struct watcher *watcher, const void *arg __attribute__((unused)))
+static inline bool is_writing(struct watcher *watcher, const void *arg __attribute__((unused)))
 {
     return watcher->writing;
 }
 
-static struct row row_of(const char *order_id, Order__OrderStatus status)
+static inline struct row row_of(const char *order_id, Order__OrderStatus status)
 {
     struct row row = {.status = status};
 
@@ -126,14 +135,21 @@ static struct row row_of(const char *order_id, Order__OrderStatus status)
     return row;
 }
 
-static void check_sees(struct watcher *watcher, const char *order_id, Order__OrderStatus status)
+static inline void check_sees(struct watcher *watcher, const char *order_id,
+                              Order__OrderStatus status)
 {
     struct row wanted = row_of(order_id, status);
 
     CHECK(wait_for(watcher, has_row, &wanted));
 }
 
-static void begin(struct watcher *watcher, const char *customer_id, const char *order_id)
+static inline bool is_accepted(struct watcher *watcher, const void *arg __attribute__((unused)))
+{
+    return watcher->accepted;
+}
+
+/* Of one customer or order unless they are "". */
+static inline void prepare(struct watcher *watcher, const char *customer_id, const char *order_id)
 {
     *watcher = (struct watcher){.stream.ops = &stream_ops, .replica = service};
     pthread_mutex_init(&watcher->mutex, NULL);
@@ -141,32 +157,31 @@ static void begin(struct watcher *watcher, const char *customer_id, const char *
     customercenter__watch_dashboards_request__init(&watcher->request);
     watcher->request.customer_id = customer_id;
     watcher->request.order_id = order_id;
-    CHECK_INT(pthread_create(&watcher->thread, NULL, run_watcher, watcher), 0);
 }
 
-/* Watching has begun once a change has come through: places new orders until one is seen. */
-static void begin_and_see(struct watcher *watcher)
+/* Changes from now on are seen. */
+static inline void start(struct watcher *watcher)
 {
-    bool seen = false;
-
-    begin(watcher, "", "");
-    while (!seen) {
-        char order_id[MESH_UUID_SIZE];
-        struct row wanted;
-
-        mesh_uuid_v7(order_id);
-        apply(order_placed, order_id);
-        wanted = row_of(order_id, ORDER(PLACED));
-        for (int i = 0; i < 30 && !seen; i++) { /* 300 ms: the first one may have come too early */
-            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-            pthread_mutex_lock(&watcher->mutex);
-            seen = has_row(watcher, &wanted);
-            pthread_mutex_unlock(&watcher->mutex);
-        }
-    }
+    CHECK_INT(pthread_create(&watcher->thread, NULL, run_watcher, watcher), 0);
+    CHECK(wait_for(watcher, is_accepted, NULL));
 }
 
-static void end_by(struct watcher *watcher, atomic_bool *flag, enum mesh_status expected)
+/* Of everything. */
+static inline void begin(struct watcher *watcher)
+{
+    prepare(watcher, "", "");
+    start(watcher);
+}
+
+static inline void set_blocked(struct watcher *watcher, bool blocked)
+{
+    pthread_mutex_lock(&watcher->mutex);
+    watcher->blocked = blocked;
+    pthread_cond_broadcast(&watcher->changed);
+    pthread_mutex_unlock(&watcher->mutex);
+}
+
+static inline void end_by(struct watcher *watcher, atomic_bool *flag, enum mesh_status expected)
 {
     atomic_store(flag, true);
     pthread_join(watcher->thread, NULL);
@@ -175,7 +190,7 @@ static void end_by(struct watcher *watcher, atomic_bool *flag, enum mesh_status 
     pthread_mutex_destroy(&watcher->mutex);
 }
 
-static void end(struct watcher *watcher)
+static inline void end(struct watcher *watcher)
 {
     end_by(watcher, &watcher->cancelled, MESH_CANCELLED);
 }
