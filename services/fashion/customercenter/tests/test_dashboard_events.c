@@ -154,28 +154,67 @@ TEST(an_order_is_shown_from_step_to_step)
     CHECK_INT(dashboard_of(ctx, order_id)->total_krw, 100000);
 }
 
-TEST(events_after_a_rewind_change_nothing_not_even_for_watchers)
-{
-    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
-    const char *order_id = mesh_new_id(ctx);
-    static apply_event *const events[] = {order_payment_pending, payment_completed, order_placed,
-                                          delivery_started};
-    int64_t before;
+/* Every event, as three orders get them: one is cancelled in the end, one given up, one delivered.
+ */
+static apply_event *const lives[][MAX_EVENTS] = {
+    {order_payment_pending, payment_completed, order_placed, delivery_started, delivery_cancelled,
+     payment_cancelled, order_cancelled},
+    {order_payment_pending, payment_completed, order_rejected, payment_cancelled},
+    {order_payment_pending, payment_completed, order_placed, delivery_started},
+};
+#define N_LIVES (sizeof(lives) / sizeof(lives[0]))
 
-    for (size_t i = 0; i < 4; i++) {
-        apply(events[i], order_id);
+/* The transaction by which watchers find the newest change of the order; -1: there is none. */
+static int64_t changed_xid(const char *order_id)
+{
+    return FIXTURE_INT64("select max(changed_xid)::text::bigint from dashboard_changes "
+                         "where order_id = $1",
+                         MESH_ARGS(mesh_uuid(order_id)));
+}
+
+TEST(every_event_is_a_change_that_watchers_find_and_none_after_a_rewind)
+{
+    for (size_t life = 0; life < N_LIVES; life++) {
+        cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+        const char *order_id = mesh_new_id(ctx);
+        int64_t before = -1;
+
+        for (int i = 0; i < MAX_EVENTS && lives[life][i] != NULL; i++) {
+            apply(lives[life][i], order_id);
+            CHECK(changed_xid(order_id) > before);
+            before = changed_xid(order_id);
+        }
+        for (int i = 0; i < MAX_EVENTS && lives[life][i] != NULL; i++) {
+            apply(lives[life][i], order_id);
+            CHECK_INT(changed_xid(order_id), before);
+        }
     }
-    before = FIXTURE_INT64("select max(changed_xid)::text::bigint from dashboard_changes "
-                           "where order_id = $1",
-                           MESH_ARGS(mesh_uuid(order_id)));
-    for (size_t i = 0; i < 4; i++) {
-        apply(events[i], order_id);
+}
+
+static uint64_t generation(struct mesh_ctx *ctx)
+{
+    uint64_t seen = 0;
+
+    CHECK_INT(mesh_signal_wait(ctx, service.changed, &seen, 0), MESH_OK);
+    return seen;
+}
+
+TEST(every_event_is_signalled_once_it_is_committed_and_not_before)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_event_ctx(1);
+
+    for (size_t life = 0; life < N_LIVES; life++) {
+        for (int i = 0; i < MAX_EVENTS && lives[life][i] != NULL; i++) {
+            cleanup_tx struct mesh_tx *tx = NULL;
+            uint64_t before = generation(ctx);
+
+            CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+            CHECK_INT(lives[life][i](ctx, tx, mesh_new_id(ctx)), MESH_OK);
+            CHECK_INT(generation(ctx), before);
+            CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+            CHECK_INT(generation(ctx), before + 1);
+        }
     }
-    CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(SHIPPED));
-    CHECK_INT(FIXTURE_INT64("select max(changed_xid)::text::bigint from dashboard_changes "
-                            "where order_id = $1",
-                            MESH_ARGS(mesh_uuid(order_id))),
-              before);
 }
 
 TEST(a_late_pending_fills_in_the_order_and_does_not_turn_it_back)
