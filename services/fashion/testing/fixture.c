@@ -142,6 +142,18 @@ int64_t fixture_events(const char *name, const char *key)
         MESH_ARGS(mesh_text(name), mesh_text(key)));
 }
 
+void fixture_await_lock(const atomic_bool *done)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+
+    while (FIXTURE_INT64("select count(*) from pg_locks where not granted", MESH_NO_ARGS) == 0 &&
+           (done == NULL || !atomic_load(done))) {
+        if (mesh_ctx_remaining_ms(ctx) == 0) {
+            give_up("nobody waits for a lock", ctx);
+        }
+    }
+}
+
 struct thread {
     pthread_t id;
     pthread_barrier_t *together;

@@ -10,6 +10,8 @@
 #include "mesh/service.h"
 #include "mesh/validate.h"
 
+#include <stdatomic.h>
+
 /* Makes everything anew beside the Postgres of TEST_DATABASE_URL. Ends the program if it cannot. */
 struct mesh_db *fixture_start(const char *service, const struct mesh_migration *migrations);
 void fixture_stop(void);
@@ -29,6 +31,9 @@ int64_t fixture_int64(const struct mesh_sql *sql, struct mesh_args args);
     })
 /* How many events of that name and key are in the outbox. */
 int64_t fixture_events(const char *name, const char *key);
+
+/* Returns once somebody waits for what a transaction holds, or *done; NULL: never mind that. */
+void fixture_await_lock(const atomic_bool *done);
 
 /* Runs run(arg, 0) to run(arg, n - 1) on a thread each, all at once. */
 void fixture_parallel(int n, void (*run)(void *arg, int i), void *arg);

@@ -34,9 +34,7 @@ static inline void run_into(struct mesh_ctx *ctx, struct mesh_tx **tx, struct lo
     pthread_t thread;
 
     CHECK_INT(pthread_create(&thread, NULL, lose, ret_loser), 0);
-    while (FIXTURE_INT64("select count(*) from pg_locks where not granted", MESH_NO_ARGS) == 0) {
-        CHECK(mesh_ctx_remaining_ms(ctx) > 0);
-    }
+    fixture_await_lock(NULL);
     CHECK_INT(mesh_tx_commit(ctx, tx), MESH_OK);
     CHECK_INT(pthread_join(thread, NULL), 0);
 }

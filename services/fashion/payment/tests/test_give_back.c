@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "payment_test.h"
 
+#include <pthread.h>
 #include <time.h>
 
 static int64_t version_of(const char *order_id)
@@ -140,6 +141,44 @@ TEST(a_rejection_beside_pay_never_keeps_the_money)
         n_paid += race.status == MESH_OK;
     }
     print_message("%d of 200 were paid first\n", (int)n_paid);
+}
+
+struct second {
+    char order_id[MESH_UUID_SIZE];
+    atomic_bool done;
+};
+
+static void *cancel_delivery_thread(void *arg)
+{
+    struct second *second = arg;
+
+    cancel_delivery(second->order_id);
+    atomic_store(&second->done, true);
+    return NULL;
+}
+
+TEST(two_events_that_end_an_order_at_the_same_time_give_its_money_back_once)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    cleanup_tx struct mesh_tx *tx = NULL;
+    Order__OrderRejected event = ORDER__ORDER_REJECTED__INIT;
+    Payment__PayResponse response;
+    struct second second = {.done = false};
+    const char *order_id = second.order_id;
+    pthread_t thread;
+
+    mesh_uuid_v7(second.order_id);
+    event.order_id = order_id;
+    event.payment_asked = true;
+    CHECK_INT(pay(ctx, order_id, 100000, &response), MESH_OK);
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    CHECK_INT(on_order_rejected(ctx, &service, tx, &event), MESH_OK);
+    CHECK_INT(pthread_create(&thread, NULL, cancel_delivery_thread, &second), 0);
+    fixture_await_lock(&second.done);
+    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+    pthread_join(thread, NULL);
+    CHECK_INT(version_of(order_id), 2);
+    CHECK_INT(fixture_events("PaymentCancelled", order_id), 1);
 }
 
 TEST_MAIN(setup, teardown)

@@ -5,6 +5,7 @@
 
 #include "fixture.h"
 #include "product_sql.h"
+#include "reservation.h"
 #include "service.h"
 #include "test.h"
 
@@ -83,6 +84,44 @@ static inline enum mesh_status reserve(struct mesh_ctx *ctx, const char *order_i
 
     return rpc_reserve_stock(ctx, &service, reservation_of(ctx, order_id, code, quantity),
                              &response);
+}
+
+static inline Order__OrderRejected rejection_of(const char *order_id)
+{
+    Order__OrderRejected event = ORDER__ORDER_REJECTED__INIT;
+
+    event.order_id = order_id;
+    event.reason = "PAYMENT_DECLINED";
+    event.payment_asked = true;
+    event.version = 2;
+    return event;
+}
+
+static inline void reject(const char *order_id)
+{
+    Order__OrderRejected event = rejection_of(order_id);
+
+    HANDLE(on_order_rejected, &service, &event);
+}
+
+/* Its fields say something else than was reserved: they must not matter. */
+static inline void cancel_delivery(const char *order_id)
+{
+    Delivery__DeliveryCancelled event = DELIVERY__DELIVERY_CANCELLED__INIT;
+
+    event.delivery_id = "0191a1f0-0000-7000-8000-000000000009";
+    event.order_id = order_id;
+    event.product_code = "8000";
+    event.size = "M";
+    event.quantity = 77;
+    event.version = 2;
+    HANDLE(on_delivery_cancelled, &service, &event);
+}
+
+static inline int64_t state_of(const char *order_id)
+{
+    return FIXTURE_INT64("select state::bigint from reservations where order_id = $1",
+                         MESH_ARGS(mesh_uuid(order_id)));
 }
 
 #endif
