@@ -226,3 +226,11 @@ def test_PX_15_times_are_utc_timestamps(store):
     assert before - 5 < order.create_time.seconds <= time.time() + 5
     event = eventually(lambda: stream_events(order.order_id))[0][2]
     assert before - 5 < event.attributes["time"].ce_timestamp.seconds <= time.time() + 5
+
+
+def test_PX_15_the_last_second_of_a_year_is_in_that_year_and_the_first_in_the_next(cluster, store):
+    """By the year of their weeks they would be in 2025 and in 2026."""
+    order_id = store.place(store.register()).order.order_id
+    for moment in ("2024-12-31T23:59:59Z", "2027-01-01T00:00:00Z"):
+        cluster.query("update fashion_order.orders set created_at = %s where order_id = %s returning 1", moment, order_id)
+        assert store.get_order(order_id).create_time.ToJsonString() == moment

@@ -34,6 +34,21 @@ TEST(an_order_that_was_refused_at_once_never_shows)
     CHECK_INT(list(ctx, 0, "", "").n_dashboards, 0);
 }
 
+TEST(PX_4_whatever_is_told_of_an_order_that_never_was_is_kept_aside_and_never_shows)
+{
+    static apply_event *const events[] = {payment_completed,  payment_cancelled, delivery_started,
+                                          delivery_cancelled, order_rejected,    order_cancelled};
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    clear();
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        apply(events[i], order_id); /* or the events behind it would wait */
+        CHECK(dashboard_of(ctx, order_id) == NULL);
+    }
+    CHECK_INT(list(ctx, 0, "", "").n_dashboards, 0);
+}
+
 TEST(a_list_is_newest_first_paged_and_of_one_customer_if_wanted)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();

@@ -10,6 +10,19 @@ static int64_t version_of(const char *order_id)
                          MESH_ARGS(mesh_uuid(order_id)));
 }
 
+TEST(PX_4_an_event_of_an_order_that_never_was_leaves_a_payment_of_nothing)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    cancel_delivery(order_id);
+    CHECK_INT(status_of(order_id), CANCELLED);
+    CHECK_INT(FIXTURE_INT64("select amount_krw from payments where order_id = $1",
+                            MESH_ARGS(mesh_uuid(order_id))),
+              0);
+    CHECK_INT(fixture_events("PaymentCancelled", order_id), 0);
+}
+
 TEST(FS_F_8_a_cancelled_delivery_cancels_the_payment_once)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "product_test.h"
 
+TEST(PX_4_an_event_of_an_order_that_never_was_leaves_a_row_that_holds_nothing)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    const char *order_id = mesh_new_id(ctx);
+
+    cancel_delivery(order_id); /* of a product that there is not either */
+    CHECK_INT(state_of(order_id), RESERVATION_RELEASED);
+    CHECK_INT(FIXTURE_INT64("select count(*) from reservations where order_id = $1 and "
+                            "product_id is null and quantity = 0",
+                            MESH_ARGS(mesh_uuid(order_id))),
+              1);
+}
+
 TEST(FS_D_4_the_stock_of_a_rejected_order_comes_back_once)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
