@@ -35,6 +35,23 @@ TEST(FS_D_3_what_was_cancelled_one_way_is_not_cancelled_again_the_other_way)
     CHECK_INT(fixture_events("DeliveryCancelled", order_id), 1);
 }
 
+TEST(FS_X_9_where_a_delivery_has_started_what_the_request_says_was_ordered_does_not_count)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    Delivery__WithdrawOrderRequest request = DELIVERY__WITHDRAW_ORDER_REQUEST__INIT;
+    Delivery__WithdrawOrderResponse response = DELIVERY__WITHDRAW_ORDER_RESPONSE__INIT;
+
+    request.order_id = mesh_new_id(ctx);
+    request.product_code = "9999";
+    request.size = "M";
+    request.quantity = 77;
+    place_order(request.order_id);
+    CHECK_INT(rpc_withdraw_order(ctx, &service, &request, &response), MESH_OK);
+    CHECK_TEXT(response.delivery->product_code, "4000");
+    CHECK_TEXT(response.delivery->size, "S");
+    CHECK_INT(response.delivery->quantity, 2);
+}
+
 /* The id of an order whose delivery has the status. */
 static const char *given_delivery(struct mesh_ctx *ctx, Delivery__DeliveryStatus status)
 {
