@@ -13,8 +13,7 @@
 static const Delivery__DeliveryStatus after[DELIVERY_N_EVENTS][N_STATUSES] = {
     [DELIVERY_ORDER_PLACED] =
         {
-            [NONE] = STARTED, [STARTED] = STARTED, [CANCELLED] = CANCELLED, /* the cancel overtook
-                                                                               it */
+            [NONE] = STARTED, [STARTED] = STARTED, [CANCELLED] = CANCELLED, /* overtook it */
         },
     [DELIVERY_CANCEL] =
         {

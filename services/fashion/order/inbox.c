@@ -32,7 +32,7 @@ MESH_STATUS inbox_apply(struct mesh_ctx *ctx, struct order_service *service, str
         return MESH_OK;
     }
     if (move.to == ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED) {
-        move.reject_reason = "DELIVERY_CANCELLED";
+        move.reject_reason = ORDER_DELIVERY_CANCELLED_BEFORE_PAID;
     }
     MESH_TRY(store_move_order(ctx, service, tx, order, &move, &moved));
     if (!moved) { /* moved between the two statements: look again with the next try */

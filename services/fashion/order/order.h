@@ -33,6 +33,14 @@ struct order {
  * open. */
 bool order_is_refusal(enum mesh_status status);
 
+/* Why an order was rejected; where product or payment refused with a reason, it is theirs. */
+#define ORDER_STOCK_REFUSED "STOCK_REFUSED"
+#define ORDER_PAYMENT_REFUSED "PAYMENT_REFUSED"
+#define ORDER_ABANDONED "ABANDONED" /* RECEIVED, and nobody went on with it */
+#define ORDER_PAY_WINDOW_PASSED "PAY_WINDOW_PASSED"
+#define ORDER_CANCELLED_BY_CUSTOMER "CANCELLED_BY_CUSTOMER"
+#define ORDER_DELIVERY_CANCELLED_BEFORE_PAID "DELIVERY_CANCELLED"
+
 enum order_event { ORDER_DELIVERY_STARTED, ORDER_DELIVERY_CANCELLED, ORDER_N_EVENTS };
 /* The status of an order after an event from delivery: the same if nothing happens. */
 Order__OrderStatus order_after(enum order_event event, Order__OrderStatus status);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define RETRY_AFTER_MS 1000
-#define BY_CUSTOMER "CANCELLED_BY_CUSTOMER"
 
 /*
  * A paid order ends where its goods are: delivery cancels once, even if OrderPlaced has not arrived
@@ -34,7 +33,7 @@ static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, s
 {
     if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_RECEIVED ||
         (*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
-        MESH_TRY(saga_reject(ctx, service, order, BY_CUSTOMER));
+        MESH_TRY(saga_reject(ctx, service, order, ORDER_CANCELLED_BY_CUSTOMER));
         /* If somebody moved it first: go on from what it is now. */
     }
     switch ((*order)->status) {
@@ -44,7 +43,7 @@ static MESH_STATUS cancel(struct mesh_ctx *ctx, struct order_service *service, s
     case ORDER__ORDER_STATUS__ORDER_STATUS_CANCELLED:
         return MESH_OK;
     case ORDER__ORDER_STATUS__ORDER_STATUS_REJECTED:
-        if (strcmp((*order)->reject_reason, BY_CUSTOMER) == 0) {
+        if (strcmp((*order)->reject_reason, ORDER_CANCELLED_BY_CUSTOMER) == 0) {
             return MESH_OK; /* this cancel, or an earlier one that it repeats */
         }
         return order_fail_rejected(ctx, *order);

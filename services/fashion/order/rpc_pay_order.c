@@ -14,7 +14,7 @@ MESH_STATUS rpc_pay_order(struct mesh_ctx *ctx, struct order_service *service,
     }
     if (order->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
         if (order->too_late) {
-            MESH_TRY(saga_give_up(ctx, service, &order, "PAY_WINDOW_PASSED"));
+            MESH_TRY(saga_give_up(ctx, service, &order, ORDER_PAY_WINDOW_PASSED));
         } else {
             MESH_TRY(saga_pay(ctx, service, &order));
         }

@@ -174,7 +174,7 @@ MESH_STATUS saga_settle(struct mesh_ctx *ctx, struct order_service *service, str
                                            .payment_id = paid->payment->payment_id});
     }
     if (order_is_refusal(paid_status)) {
-        return saga_reject(ctx, service, order, refusal_reason(ctx, "PAYMENT_REFUSED"));
+        return saga_reject(ctx, service, order, refusal_reason(ctx, ORDER_PAYMENT_REFUSED));
     }
     if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
         return MESH_OK; /* it stays so; the sweep tries again */
@@ -198,7 +198,7 @@ MESH_STATUS saga_advance(struct mesh_ctx *ctx, struct order_service *service, st
     bool asked;
 
     if (order_is_refusal(status)) {
-        return saga_reject(ctx, service, order, refusal_reason(ctx, "STOCK_REFUSED"));
+        return saga_reject(ctx, service, order, refusal_reason(ctx, ORDER_STOCK_REFUSED));
     }
     if (status != MESH_OK) { /* outcome unknown: the row waits as RECEIVED */
         return mesh_fail_retry(ctx, RETRY_AFTER_MS, "product does not answer");

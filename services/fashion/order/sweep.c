@@ -80,9 +80,9 @@ MESH_STATUS sweep_run(struct mesh_ctx *ctx, void *state, bool *ret_more)
         struct order *order = &due.orders[i];
 
         if (order->status == ORDER__ORDER_STATUS__ORDER_STATUS_RECEIVED) {
-            reject(ctx, service, order, "ABANDONED");
+            reject(ctx, service, order, ORDER_ABANDONED);
         } else if (order->too_late) {
-            reject(ctx, service, order, "PAY_WINDOW_PASSED");
+            reject(ctx, service, order, ORDER_PAY_WINDOW_PASSED);
         } else {
             payable[n_payable++] = order;
         }

@@ -75,7 +75,7 @@ static inline enum mesh_status order_rejected(struct mesh_ctx *ctx, struct mesh_
     Order__OrderRejected event = ORDER__ORDER_REJECTED__INIT;
 
     event.order_id = order_id;
-    event.reason = "PAYMENT_WINDOW_OVER";
+    event.reason = "PAY_WINDOW_PASSED";
     event.payment_asked = true;
     event.version = 3;
     return on_order_rejected(ctx, &service, tx, &event);

@@ -226,7 +226,7 @@ TEST(a_late_pending_fills_in_the_order_and_does_not_turn_it_back)
     CHECK(dashboard_of(ctx, order_id) == NULL);
     apply(order_payment_pending, order_id);
     CHECK_INT(dashboard_of(ctx, order_id)->order_status, ORDER(REJECTED));
-    CHECK_TEXT(dashboard_of(ctx, order_id)->reject_reason, "PAYMENT_WINDOW_OVER");
+    CHECK_TEXT(dashboard_of(ctx, order_id)->reject_reason, "PAY_WINDOW_PASSED");
     CHECK_INT(dashboard_of(ctx, order_id)->quantity, 2);
 }
 

@@ -45,7 +45,7 @@ static inline void reject_order(const char *order_id, bool payment_asked)
     Order__OrderRejected event = ORDER__ORDER_REJECTED__INIT;
 
     event.order_id = order_id;
-    event.reason = "PAYMENT_WINDOW_OVER";
+    event.reason = "PAY_WINDOW_PASSED";
     event.payment_asked = payment_asked;
     event.version = 3;
     HANDLE(on_order_rejected, &service, &event);
