@@ -307,6 +307,24 @@ def test_watch_streams_changes_of_every_replica_and_a_slow_watcher_hurts_nobody(
     replica.stop()
 
 
+def test_more_watchers_that_do_not_read_than_there_are_connections_hold_none(cluster, store):
+    order = placed_and_shipped(store, store.register())
+    # Windows so small that a few unread rows stop the server's writing.
+    options = [("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0)]
+    with grpc.insecure_channel(f"127.0.0.1:{cluster['customercenter'].grpc_port}", options=options) as channel:
+        stub = type(store.dashboard)(channel)
+        watches = [stub.WatchDashboards(Dashboard.WatchDashboardsRequest()) for _ in range(12)]  # the pool has 8
+        for watch in watches:
+            watch.initial_metadata()
+        for _ in range(20):
+            store.place(store.register(), customer="c" * 64)
+        eventually(lambda: sum(d.order_status == SHIPPED for d in store.all_dashboards("c" * 64)) == 20)
+        for _ in range(20):
+            assert store.get_dashboard(order.order_id).order_status == SHIPPED
+        for watch in watches:
+            watch.cancel()
+
+
 def test_lists_are_paged_newest_first(store):
     product = store.register(stock=1000)
     placed = [store.place(product, customer="pages").order.order_id for _ in range(5)]
