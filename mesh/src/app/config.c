@@ -311,6 +311,8 @@ static const char *shown(const char *text, char buffer[SHOWN_MAX + 4])
 static bool refuse(struct reading *reading, const struct mesh__variable *variable,
                    const char *suffix, const char *text)
 {
+    const char *part_expected;
+    const char *part;
     char expected[160];
     char buffer[SHOWN_MAX + 4];
     const char *before = suffix[0] == '\0' ? "" : "the content of ";
@@ -324,8 +326,10 @@ static bool refuse(struct reading *reading, const struct mesh__variable *variabl
                     expected);
     }
     if (variable->secret) {
-        return fail(reading, "%s%s%s has a value that is not shown here, expected %s.", before,
-                    variable->name, suffix, expected);
+        part = mesh__value_flaw(variable, text, &part_expected);
+        return fail(reading, "%s%s%s has %s that is not shown here, expected %s.", before,
+                    variable->name, suffix, part != NULL ? part : "a value",
+                    part_expected != NULL ? part_expected : expected);
     }
     return fail(reading, "%s%s%s is \"%s\", expected %s.", before, variable->name, suffix,
                 shown(text, buffer), expected);

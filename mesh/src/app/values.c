@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/values.h"
 
+#include "db/url.h"
+
 #include <inttypes.h>
 #include <string.h>
+
+#define PLAIN "nats://"
+#define TLS "tls://"
 
 const char *mesh__target_address(const char *target)
 {
@@ -17,29 +22,61 @@ const char *mesh__target_address(const char *target)
     return strstr(target, "://") == NULL ? target : NULL;
 }
 
-static bool is_postgres(const char *text)
+/* "host", "host:port" or the same behind "user:password@", as nats.c cuts it: at the last @. */
+static bool is_server(const char *text, size_t size)
 {
-    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0 ||
-           (strstr(text, "://") == NULL && strchr(text, '=') != NULL);
+    char address[MESH__HOST_SIZE + 8];
+    char host[MESH__HOST_SIZE];
+    const char *at = memrchr(text, '@', size);
+    size_t skipped = at == NULL ? 0 : (size_t)(at - text) + 1;
+    int64_t port;
+
+    if (!mesh__is_visible(text, size)) {
+        return false;
+    }
+    text += skipped;
+    size -= skipped;
+    if (size > 0 && text[size - 1] == '/') {
+        size--;
+    }
+    if (size >= MESH__HOST_SIZE || memchr(text, '/', size) != NULL) {
+        return false;
+    }
+    (void)snprintf(address, sizeof(address), "%.*s:1", (int)size, text);
+    if (mesh__parse_address(address, 1, host, &port)) { /* without a port of its own */
+        return true;
+    }
+    address[size] = '\0';
+    return mesh__parse_address(address, 1, host, &port);
 }
 
-static bool is_broker(const char *text)
+static const char *broker_flaw(const char *text, const char **ret_expected)
 {
-    for (;;) {
-        size_t size = strcspn(text, ",");
-        size_t scheme = strncmp(text, "nats://", 7) == 0 ? 7 : 6;
+    bool plain = false;
+    bool tls = false;
 
-        if (scheme == 6 && strncmp(text, "tls://", 6) != 0) {
-            return false;
+    for (bool last = false; !last;) {
+        size_t size = strcspn(text, ",");
+        bool is_tls = strncmp(text, TLS, strlen(TLS)) == 0;
+        const char *scheme = is_tls ? TLS : PLAIN;
+
+        if (strncmp(text, scheme, strlen(scheme)) != 0) {
+            *ret_expected = PLAIN " or " TLS;
+            return "a scheme";
         }
-        if (size <= scheme || !mesh__is_visible(text, size)) {
-            return false;
+        if (!is_server(text + strlen(scheme), size - strlen(scheme))) {
+            return "a host or port";
         }
-        if (text[size] == '\0') {
-            return true;
-        }
+        tls = tls || is_tls;
+        plain = plain || !is_tls;
+        last = text[size] == '\0';
         text += size + 1;
     }
+    if (plain && tls) {
+        *ret_expected = "only one of them";
+        return "both " PLAIN " and " TLS " in a list";
+    }
+    return NULL;
 }
 
 static bool is_target(const char *text)
@@ -62,24 +99,20 @@ static bool is_target(const char *text)
     return mesh__parse_address(text, 1, host, &port);
 }
 
-static bool is_choice(const char *choices, const char *text)
+const char *mesh__value_flaw(const struct mesh__variable *variable, const char *text,
+                             const char **ret_expected)
 {
-    size_t size = strlen(text);
-
-    while (*choices != '\0') {
-        size_t choice = strcspn(choices, "|");
-
-        if (choice == size && memcmp(choices, text, size) == 0) {
-            return true;
-        }
-        choices += choice + (choices[choice] == '|' ? 1 : 0);
+    *ret_expected = NULL;
+    if (variable->kind == KIND_POSTGRES) {
+        return mesh__db_url_flaw(text, ret_expected);
     }
-    return false;
+    return variable->kind == KIND_BROKER ? broker_flaw(text, ret_expected) : NULL;
 }
 
 bool mesh__value_parse(const struct mesh__variable *variable, const char *text, int64_t *ret_number)
 {
     char host[MESH__HOST_SIZE];
+    const char *expected;
     int64_t number = 0;
 
     switch (variable->kind) {
@@ -95,13 +128,12 @@ bool mesh__value_parse(const struct mesh__variable *variable, const char *text, 
         *ret_number = strcmp(text, "true") == 0;
         return *ret_number != 0 || strcmp(text, "false") == 0;
     case KIND_CHOICE:
-        return is_choice(variable->choices, text);
+        return mesh__is_choice(variable->choices, text);
     case KIND_LISTEN:
         return mesh__parse_address(text, 0, host, &number);
     case KIND_POSTGRES:
-        return is_postgres(text);
     case KIND_BROKER:
-        return is_broker(text);
+        return mesh__value_flaw(variable, text, &expected) == NULL;
     case KIND_TARGET:
         return is_target(text);
     }

@@ -14,6 +14,10 @@ const char *mesh__target_address(const char *target);
  * into *ret_number. */
 bool mesh__value_parse(const struct mesh__variable *variable, const char *text,
                        int64_t *ret_number);
+/* Of a value that is not to be shown: what is wrong inside of it, such as "a port"; NULL if that
+ * cannot be told. *ret_expected is NULL if the whole was expected to be another. */
+const char *mesh__value_flaw(const struct mesh__variable *variable, const char *text,
+                             const char **ret_expected);
 /* Such as "a whole number from 1 to 1024". */
 void mesh__value_expected(const struct mesh__variable *variable, char *ret_text, size_t size);
 

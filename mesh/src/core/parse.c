@@ -34,6 +34,21 @@ bool mesh__is_visible(const char *text, size_t size)
     return true;
 }
 
+bool mesh__is_choice(const char *choices, const char *text)
+{
+    size_t size = strlen(text);
+
+    while (*choices != '\0') {
+        size_t choice = strcspn(choices, "|");
+
+        if (choice == size && memcmp(choices, text, size) == 0) {
+            return true;
+        }
+        choices += choice + (choices[choice] == '|' ? 1 : 0);
+    }
+    return false;
+}
+
 bool mesh__parse_address(const char *text, int64_t min_port, char ret_host[MESH__HOST_SIZE],
                          int64_t *ret_port)
 {

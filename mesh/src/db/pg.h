@@ -53,6 +53,10 @@ struct pg_error {
 };
 
 struct pg {
+    /* Gives each option that a connection string sets to `each`. False: it is none, or has an
+     * option that does not exist. */
+    bool (*url_options)(const char *url,
+                        void (*each)(void *arg, const char *key, const char *value), void *arg);
     /* Begins to connect; pg_conn is closed by close in any case. Looking up a name may block. */
     struct pg_conn *(*connect)(const struct pg_options *options);
     /* Goes on connecting. PG_LOST: it failed for good, last_error says why. */

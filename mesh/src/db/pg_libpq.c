@@ -95,22 +95,42 @@ static void on_notice(void *arg, const PGresult *result)
              "Postgres says something");
 }
 
+/* Why it cannot be parsed is not asked for: the answer would repeat pieces of a password. */
+static bool pg_url_options(const char *url,
+                           void (*each)(void *arg, const char *key, const char *value), void *arg)
+{
+    PQconninfoOption *list = PQconninfoParse(url, NULL);
+    bool parsed = list != NULL;
+
+    for (PQconninfoOption *option = list; parsed && option->keyword != NULL; option++) {
+        if (option->val != NULL) {
+            each(arg, option->keyword, option->val);
+        }
+    }
+    PQconninfoFree(list);
+    return parsed;
+}
+
+static void copy_settings(void *arg, const char *key, const char *value)
+{
+    char **own = arg;
+
+    if (strcmp(key, "options") == 0) {
+        *own = mesh__strdup(value);
+    }
+}
+
 /* The url's own `options` followed by ours; freed by free(). */
 static char *join_settings(const struct pg_options *options)
 {
-    PQconninfoOption *list = PQconninfoParse(options->url, NULL);
-    const char *own = "";
+    char *own = NULL;
     char *joined = NULL;
 
-    for (PQconninfoOption *option = list; option != NULL && option->keyword != NULL; option++) {
-        if (strcmp(option->keyword, "options") == 0 && option->val != NULL) {
-            own = option->val;
-        }
-    }
-    if (asprintf(&joined, "%s %s", own, options->settings) < 0) {
+    (void)pg_url_options(options->url, copy_settings, &own); /* a wrong url cannot connect */
+    if (asprintf(&joined, "%s %s", own != NULL ? own : "", options->settings) < 0) {
         mesh__fatal("out of memory");
     }
-    PQconninfoFree(list);
+    free(own);
     return joined;
 }
 
@@ -510,6 +530,7 @@ static void pg_cancel(struct pg_conn *conn)
 }
 
 static const struct pg libpq = {
+    .url_options = pg_url_options,
     .connect = pg_connect,
     .connected = pg_connected,
     .close = pg_close,

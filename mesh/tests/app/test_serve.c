@@ -470,6 +470,24 @@ TEST(wrong_usage_is_one_sentence_and_code_2)
     CHECK(strncmp(child.text, "test-shop: DATABASE_URL is not set, expected ", 45) == 0);
 }
 
+TEST(a_url_that_can_lead_nowhere_stops_every_command_and_shows_no_password)
+{
+    static const char *const commands[] = {"serve", "migrate", "check"};
+
+    reset();
+    for (size_t i = 0; i < 3; i++) {
+        const char *const argv[] = {"shop", commands[i], NULL};
+        const char *const env[] = {"DATABASE_URL=postgresql://u:secret@h:99999/d",
+                                   "NATS_URL=nats://h:4222", "MESH_PEER_PAYMENT=127.0.0.1:1",
+                                   "MESH_PEER_STOCK=localhost:2", NULL};
+
+        child_start(&child, shop_main, argv, env);
+        CHECK_INT(child_wait(&child), 2);
+        CHECK_TEXT(child.text, "test-shop: DATABASE_URL has a port that is not shown here, "
+                               "expected a whole number from 1 to 65535.\n");
+    }
+}
+
 TEST(help_and_version_need_no_environment)
 {
     static const char *const words[] = {"--help", "-h", "help"};
