@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX 65536 /* bytes of a value that comes from a file */
@@ -344,17 +345,34 @@ static bool refuse_file(struct reading *reading, const struct mesh__variable *va
                 shown(path, buffer), why);
 }
 
+/* Of a file that reading does not wait for; NULL: it is one. */
+static const char *unreadable(int fd)
+{
+    struct stat about;
+
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        return strerror(errno);
+    }
+    if (S_ISDIR(about.st_mode)) {
+        return strerror(EISDIR);
+    }
+    return S_ISREG(about.st_mode) ? NULL : "not a regular file";
+}
+
 static bool read_file(struct reading *reading, const struct mesh__variable *variable,
                       const char *path, const char **ret_text)
 {
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    char *text = mesh__arena_alloc(reading->config->arena, FILE_MAX + 1);
+    /* O_NONBLOCK: opening a pipe would wait for who writes into it. */
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const char *why = unreadable(fd);
+    char *text;
     size_t size = 0;
     ssize_t n;
 
-    if (fd < 0) {
-        return refuse_file(reading, variable, path, strerror(errno));
+    if (why != NULL) {
+        return refuse_file(reading, variable, path, why);
     }
+    text = mesh__arena_alloc(reading->config->arena, FILE_MAX + 1);
     while ((n = read(fd, text + size, FILE_MAX + 1 - size)) > 0) {
         size += (size_t)n;
     }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_ENV 16
@@ -429,6 +430,61 @@ TEST(a_file_that_cannot_be_a_value_is_refused)
     CHECK(strstr(error, "(it is larger than 64 KiB).") != NULL);
     done(nul);
     done(big);
+}
+
+TEST(a_pipe_and_a_device_are_refused_without_waiting_for_them)
+{
+    char path[] = "/tmp/test-config.XXXXXX";
+    char entry[64];
+    char expected[160];
+
+    CHECK(mkdtemp(path) != NULL);
+    (void)snprintf(entry, sizeof(entry), "DATABASE_URL_FILE=%s/pipe", path);
+    CHECK_INT(mkfifo(strchr(entry, '=') + 1, 0600), 0);
+    (void)alarm(10); /* ends the test if it waits */
+    CHECK(READ("DATABASE_URL", entry) == NULL);
+    (void)alarm(0);
+    (void)snprintf(expected, sizeof(expected),
+                   "DATABASE_URL_FILE is \"%s/pipe\", expected a file with the value (not a "
+                   "regular file).",
+                   path);
+    CHECK_TEXT(error, expected);
+    CHECK(READ("NATS_URL", "NATS_URL_FILE=/dev/zero") == NULL);
+    CHECK_TEXT(error, "NATS_URL_FILE is \"/dev/zero\", expected a file with the value (not a "
+                      "regular file).");
+    unlink(strchr(entry, '=') + 1);
+    CHECK_INT(rmdir(path), 0);
+}
+
+TEST(every_variable_with_a_secret_may_come_from_a_file)
+{
+    static const struct {
+        const char *name, *value;
+    } secrets[] = {{"DATABASE_URL", "postgresql://u:p@h/d"},
+                   {"DATABASE_SESSION_URL", "postgresql://u:p@h/s"},
+                   {"NATS_URL", "nats://u:p@h:1"}};
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_VARS; i++) {
+        n += mesh__variables[i].secret ? 1 : 0;
+    }
+    CHECK_INT(n, sizeof(secrets) / sizeof(secrets[0]));
+    for (size_t i = 0; i < n; i++) {
+        char *entry = in_file(secrets[i].name, secrets[i].value, strlen(secrets[i].value));
+        char both[64];
+        char expected[128];
+        struct mesh__config *config = READ(secrets[i].name, entry);
+
+        CHECK_TEXT(error, "");
+        mesh__config_free(config);
+        (void)snprintf(both, sizeof(both), "%s=%s", secrets[i].name, secrets[i].value);
+        CHECK(READ(both, entry) == NULL);
+        (void)snprintf(expected, sizeof(expected),
+                       "%s and %s_FILE are both set, expected only one of them.", secrets[i].name,
+                       secrets[i].name);
+        CHECK_TEXT(error, expected);
+        done(entry);
+    }
 }
 
 /* ---- help ----------------------------------------------------------------------------------- */
