@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/config.h"
 
+#include "app/contradictions.h"
 #include "app/values.h"
 #include "core/arena.h"
 #include "mesh/cleanup.h"
@@ -24,6 +25,7 @@ struct mesh__config {
     size_t n_peers;
     const char **texts; /* NULL: not set and no default */
     int64_t *numbers;
+    bool *given; /* not left to the default */
 };
 
 /* What one reading carries along. */
@@ -148,6 +150,7 @@ static struct mesh__config *config_new(const struct mesh_app_spec *spec)
     config->variables = mesh__arena_alloc(arena, config->n * sizeof(*config->variables));
     config->texts = mesh__arena_alloc(arena, config->n * sizeof(*config->texts));
     config->numbers = mesh__arena_alloc(arena, config->n * sizeof(*config->numbers));
+    config->given = mesh__arena_alloc(arena, config->n * sizeof(*config->given));
     memcpy(config->variables, mesh__variables, sizeof(mesh__variables));
     for (size_t i = 0; i < config->n_peers; i++) {
         config->variables[N_VARS + i] = peer_variable(arena, &spec->peers[i]);
@@ -426,6 +429,7 @@ static bool read_variable(struct reading *reading, size_t i)
     if (!read_text(reading, variable, &text, &suffix)) {
         return false;
     }
+    config->given[i] = text != NULL;
     if (text == NULL) {
         if (variable->required && (variable->need & reading->needs) != 0) {
             return refuse(reading, variable, suffix, NULL);
@@ -443,35 +447,19 @@ static bool read_variable(struct reading *reading, size_t i)
     return true;
 }
 
-static bool is_set(const struct reading *reading, enum mesh__var var)
+/* Defaults that depend on other variables. */
+static void take_defaults(struct mesh__config *config)
 {
-    return find(reading->env, mesh__variables[var].name, "") != NULL ||
-           find(reading->env, mesh__variables[var].name, "_FILE") != NULL;
-}
-
-/* What no variable can be told by itself. */
-static bool read_relations(struct reading *reading)
-{
-    struct mesh__config *config = reading->config;
-
     if (config->texts[VAR_DATABASE_SESSION_URL] == NULL) {
         config->texts[VAR_DATABASE_SESSION_URL] = config->texts[VAR_DATABASE_URL];
     }
     if (config->texts[VAR_LOG_FORMAT] == NULL) {
         config->texts[VAR_LOG_FORMAT] = isatty(STDERR_FILENO) ? "plain" : "json";
     }
-    if (config->numbers[VAR_DEFAULT_DEADLINE_MS] <= config->numbers[VAR_MAX_DEADLINE_MS]) {
-        return true;
+    if (!config->given[VAR_DEFAULT_DEADLINE_MS] &&
+        config->numbers[VAR_DEFAULT_DEADLINE_MS] > config->numbers[VAR_MAX_DEADLINE_MS]) {
+        config->numbers[VAR_DEFAULT_DEADLINE_MS] = config->numbers[VAR_MAX_DEADLINE_MS];
     }
-    if (is_set(reading, VAR_DEFAULT_DEADLINE_MS)) {
-        return fail(
-            reading,
-            "MESH_DEFAULT_DEADLINE_MS is \"%s\", expected at most MESH_MAX_DEADLINE_MS, which "
-            "is %s.",
-            config->texts[VAR_DEFAULT_DEADLINE_MS], config->texts[VAR_MAX_DEADLINE_MS]);
-    }
-    config->numbers[VAR_DEFAULT_DEADLINE_MS] = config->numbers[VAR_MAX_DEADLINE_MS];
-    return true;
 }
 
 static bool read_all(struct reading *reading)
@@ -484,7 +472,8 @@ static bool read_all(struct reading *reading)
             return false;
         }
     }
-    return read_relations(reading);
+    take_defaults(reading->config);
+    return mesh__config_agrees(reading->config, reading->error, reading->error_size);
 }
 
 struct mesh__config *mesh__config_read(const struct mesh_app_spec *spec, char *const *env,
@@ -502,6 +491,11 @@ struct mesh__config *mesh__config_read(const struct mesh_app_spec *spec, char *c
         return NULL;
     }
     return reading.config;
+}
+
+bool mesh__config_given(const struct mesh__config *config, enum mesh__var var)
+{
+    return config->given[var];
 }
 
 const char *mesh__config_text(const struct mesh__config *config, enum mesh__var var)

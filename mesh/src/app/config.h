@@ -18,6 +18,7 @@ enum mesh__var {
     VAR_DATABASE_POOL_SIZE,
     VAR_DATABASE_TRACE,
     VAR_NATS_URL,
+    VAR_NATS_CA,
     VAR_STREAM_MAX_BYTES,
     VAR_STREAM_MAX_AGE_S,
     VAR_WORKERS,
@@ -47,6 +48,7 @@ enum mesh__var_kind {
     KIND_LISTEN,   /* host:port to bind */
     KIND_POSTGRES, /* a libpq connection string */
     KIND_BROKER,   /* nats:// URLs, separated by commas */
+    KIND_PEM,      /* certificates */
     KIND_TARGET    /* host:port or another gRPC target */
 };
 
@@ -88,6 +90,8 @@ struct mesh__config *mesh__config_read(const struct mesh_app_spec *spec, char *c
                                        unsigned needs, char *error, size_t error_size);
 void mesh__config_free(struct mesh__config *config);
 
+/* Whether it was set, and not left to its default. */
+bool mesh__config_given(const struct mesh__config *config, enum mesh__var var);
 /* NULL: not set and no default. */
 const char *mesh__config_text(const struct mesh__config *config, enum mesh__var var);
 int64_t mesh__config_int64(const struct mesh__config *config, enum mesh__var var);

@@ -134,6 +134,8 @@ bool mesh__value_parse(const struct mesh__variable *variable, const char *text, 
     case KIND_POSTGRES:
     case KIND_BROKER:
         return mesh__value_flaw(variable, text, &expected) == NULL;
+    case KIND_PEM:
+        return strstr(text, "-----BEGIN CERTIFICATE-----") != NULL;
     case KIND_TARGET:
         return is_target(text);
     }
@@ -167,6 +169,7 @@ void mesh__value_expected(const struct mesh__variable *variable, char *ret_text,
         [KIND_LISTEN] = "host:port",
         [KIND_POSTGRES] = "a Postgres connection string such as postgresql://user@host:5432/name",
         [KIND_BROKER] = "nats://host:port, or several of them with commas between",
+        [KIND_PEM] = "certificates in PEM",
         [KIND_TARGET] = "host:port or another gRPC target",
     };
 

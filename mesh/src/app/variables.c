@@ -52,7 +52,14 @@ const struct mesh__variable mesh__variables[N_VARS] = {
                       .need = NEED_BROKER,
                       .required = true,
                       .secret = true,
-                      .meaning = "nats://host:port of the broker, or several with commas"},
+                      .meaning = "nats://host:port of the broker, tls:// for TLS, or several "
+                                 "with commas"},
+    [VAR_NATS_CA] = {.name = "NATS_CA",
+                     .kind = KIND_PEM,
+                     .shown_default = "the system's",
+                     .need = NEED_BROKER,
+                     .secret = true, /* it may be a key that was mistaken for it */
+                     .meaning = "certificates in PEM that a broker with TLS is trusted by"},
     [VAR_STREAM_MAX_BYTES] = {.name = "MESH_STREAM_MAX_BYTES",
                               .kind = KIND_INT64,
                               .default_value = "1073741824",
@@ -63,7 +70,7 @@ const struct mesh__variable mesh__variables[N_VARS] = {
     [VAR_STREAM_MAX_AGE_S] = {.name = "MESH_STREAM_MAX_AGE_S",
                               .kind = KIND_INT64,
                               .default_value = "259200",
-                              .min = 60,
+                              .min = 120, /* the broker remembers ids for so long */
                               .max = 31536000,
                               .need = NEED_BROKER,
                               .meaning = "age at which events leave the stream, in seconds"},

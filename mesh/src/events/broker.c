@@ -34,6 +34,19 @@ struct broker_message *mesh__broker_message_new(const struct broker_message *fro
     return message;
 }
 
+enum broker_pull_state mesh__pull_state(const char *status, const char *description)
+{
+    if (strcmp(status, "100") == 0) {
+        return BROKER_PULL_ALIVE;
+    }
+    if (strcmp(status, "404") == 0 || strcmp(status, "408") == 0 ||
+        strcmp(description, "Message Size Exceeds MaxBytes") == 0 ||
+        strcmp(description, "Batch Completed") == 0) {
+        return BROKER_PULL_ENDED;
+    }
+    return BROKER_PULL_REFUSED;
+}
+
 int mesh__broker_split(char *list, const char **ret_elements, int max)
 {
     const char *element;

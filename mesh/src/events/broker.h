@@ -46,6 +46,10 @@ enum broker_pull_state {
     BROKER_PULL_REFUSED /* the consumer is gone, or of no use any more */
 };
 
+/* By the headers Status and Description of a note: how a pull ends. A consumer that was deleted is
+ * told like that, too. */
+enum broker_pull_state mesh__pull_state(const char *status, const char *description);
+
 struct broker_pull_note {
     uint64_t tag; /* of the pull */
     enum broker_pull_state state;
@@ -69,7 +73,8 @@ struct broker_callbacks {
 };
 
 struct broker_options {
-    const char *url;  /* of one server */
+    const char *url;  /* of one server; tls:// demands TLS and a certificate of that host */
+    const char *ca;   /* who may have signed it, in PEM; NULL: who the system trusts */
     const char *name; /* shown by the broker's monitoring */
     struct broker_callbacks callbacks;
 };

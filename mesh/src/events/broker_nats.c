@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The broker seam on nats.c: the only file that knows the library. */
+#include "core/clock.h"
 #include "core/fatal.h"
 #include "events/broker.h"
 #include "events/broker_handle.h"
@@ -19,8 +20,6 @@
 #define HEARTBEAT_MS 3000
 #define PULL_MS (INT64_C(10) * HEARTBEAT_MS)
 #define PULL_MAX_BYTES (4 << 20)
-#define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
 #define NS_PER_US 1000
 #define CONSUMER_KEPT_S 300 /* without a pull */
 
@@ -58,6 +57,9 @@ static MESH_STATUS failed(struct mesh_ctx *ctx, const char *what, natsStatus sta
 {
     const char *detail = nats_GetLastError(NULL);
 
+    if (status == NATS_SECURE_CONNECTION_WANTED) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "broker: it has no TLS, but NATS_URL is tls://");
+    }
     return mesh_fail(ctx, MESH_UNAVAILABLE, "broker: %s: %s%s%s", what, natsStatus_GetText(status),
                      detail != NULL ? ": " : "", detail != NULL ? detail : "");
 }
@@ -129,20 +131,6 @@ static struct broker_message *message_from(natsMsg *from, const jsMsgMetaData *m
     return mesh__broker_message_new(&message);
 }
 
-/* How a pull ends; a consumer that was deleted is told like that, too. */
-static enum broker_pull_state state_from(const char *status, const char *description)
-{
-    if (strcmp(status, "100") == 0) {
-        return BROKER_PULL_ALIVE;
-    }
-    if (strcmp(status, "404") == 0 || strcmp(status, "408") == 0 ||
-        strcmp(description, "Message Size Exceeds MaxBytes") == 0 ||
-        strcmp(description, "Batch Completed") == 0) {
-        return BROKER_PULL_ENDED;
-    }
-    return BROKER_PULL_REFUSED;
-}
-
 /* What follows our inbox in a subject; NULL for any other subject. */
 static const char *tag_in(const struct broker_connection *connection, const char *subject)
 {
@@ -157,7 +145,7 @@ static void on_note(struct broker_connection *connection, natsMsg *message)
 {
     const char *tag = tag_in(connection, natsMsg_GetSubject(message));
     struct broker_pull_note note = {
-        .state = state_from(header(message, "Status"), header(message, "Description")),
+        .state = mesh__pull_state(header(message, "Status"), header(message, "Description")),
         .stream_sequence = strtoull(header(message, "Nats-Last-Stream"), NULL, 10),
         .consumer_sequence = strtoull(header(message, "Nats-Last-Consumer"), NULL, 10)};
 
@@ -205,6 +193,18 @@ static void on_ping(natsConnection *nats, natsSubscription *sub, natsMsg *messag
 
 /* ---- connection ---- */
 
+/* The library takes tls:// for a wish, and sends the password to a server that has no TLS. */
+static natsStatus demand_tls(natsOptions *options, const struct broker_options *from)
+{
+    bool tls = strncmp(from->url, "tls://", 6) == 0;
+    natsStatus status = natsOptions_SetSecure(options, tls);
+
+    if (tls && from->ca != NULL) {
+        status = THEN(status, natsOptions_SetCATrustedCertificates(options, from->ca));
+    }
+    return status;
+}
+
 static natsStatus make_options(natsOptions **ret_options, const struct broker_options *from,
                                void *closure)
 {
@@ -212,6 +212,7 @@ static natsStatus make_options(natsOptions **ret_options, const struct broker_op
     natsStatus status = natsOptions_Create(&options);
 
     status = THEN(status, natsOptions_SetURL(options, from->url));
+    status = THEN(status, demand_tls(options, from));
     /* Each that it tries takes its time. */
     status = THEN(status, natsOptions_SetIgnoreDiscoveredServers(options, true));
     status = THEN(status, natsOptions_SetName(options, from->name));
@@ -358,8 +359,10 @@ static const char *contradiction(const jsStreamConfig *have,
         {have->NoAck, "it does not acknowledge"},
         {have->Sealed, "it is sealed"},
         {below(have->MaxBytes, want->max_bytes), "its max_bytes is smaller than configured"},
-        {below(have->MaxAge, want->max_age_s * NS_PER_S), "its max_age is shorter than configured"},
-        {have->Duplicates < want->duplicates_s * NS_PER_S, "its duplicate window is too short"},
+        {below(have->MaxAge, want->max_age_s * MESH_NS_PER_S),
+         "its max_age is shorter than configured"},
+        {have->Duplicates < want->duplicates_s * MESH_NS_PER_S,
+         "its duplicate window is too short"},
         {below(have->MaxMsgSize, want->message_size), "its max_msg_size is too small"},
         {have->MaxMsgs > 0, "it limits the number of messages"},
         {have->MaxMsgsPerSubject > 0, "it limits the number of messages of a subject"},
@@ -387,8 +390,8 @@ static natsStatus create_stream(jsStreamInfo **ret_info, jsCtx *js,
     config.Retention = js_LimitsPolicy;
     config.Discard = js_DiscardOld;
     config.MaxBytes = want->max_bytes > 0 ? want->max_bytes : -1;
-    config.MaxAge = want->max_age_s * NS_PER_S;
-    config.Duplicates = want->duplicates_s * NS_PER_S;
+    config.MaxAge = want->max_age_s * MESH_NS_PER_S;
+    config.Duplicates = want->duplicates_s * MESH_NS_PER_S;
     return THEN(status, js_AddStream(ret_info, js, &config, NULL, ret_code));
 }
 
@@ -506,10 +509,8 @@ static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *
 
 /* ---- consuming ---- */
 
-/*
- * Made by pulling instead of the library's ordered consumer, which recovers by itself, silently and
- * from the wrong place when the stream was made anew.
- */
+/* Made by pulling instead of the library's ordered consumer, which recovers by itself, silently and
+ * from the wrong place when the stream was made anew. */
 static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connection *connection,
                                       const char *stream, const char *subject, uint64_t from,
                                       struct broker_consumer *ret_consumer)
@@ -524,7 +525,7 @@ static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connec
     config.AckPolicy = js_AckNone;
     config.MemoryStorage = true;
     config.Replicas = 1;
-    config.InactiveThreshold = CONSUMER_KEPT_S * NS_PER_S;
+    config.InactiveThreshold = CONSUMER_KEPT_S * MESH_NS_PER_S;
     if (status == NATS_OK) {
         status = js_AddConsumer(&info, connection->js, stream, &config, NULL, NULL);
     }
@@ -545,7 +546,7 @@ static MESH_STATUS nats_consumer_pull(struct mesh_ctx *ctx, struct broker_connec
     const char *body = mesh_printf(
         ctx,
         "{\"batch\":%d,\"expires\":%" PRId64 ",\"idle_heartbeat\":%" PRId64 ",\"max_bytes\":%d}", n,
-        PULL_MS * NS_PER_MS, HEARTBEAT_MS * NS_PER_MS, PULL_MAX_BYTES);
+        PULL_MS * MESH_NS_PER_MS, HEARTBEAT_MS * MESH_NS_PER_MS, PULL_MAX_BYTES);
     natsStatus status =
         natsConnection_PublishRequest(connection->nats, subject, reply, body, (int)strlen(body));
 

@@ -45,6 +45,9 @@ struct mesh_events *mesh__events_new(const struct mesh_events_options *options)
     keep(events, &own->system);
     keep(events, &own->service);
     keep(events, &own->nats_url);
+    if (own->nats_ca != NULL) {
+        keep(events, &own->nats_ca);
+    }
     keep(events, &own->session_url);
     keep(events, &own->schema);
     events->subjects = format_text("%s.*.*.*", own->system);

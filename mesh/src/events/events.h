@@ -15,6 +15,7 @@ struct mesh_events_options {
     const char *system;      /* "fashion" */
     const char *service;     /* "order" */
     const char *nats_url;    /* one URL or a comma list */
+    const char *nats_ca;     /* PEM, for tls:// URLs; NULL: who the system trusts */
     const char *session_url; /* Postgres: not through a transaction pooler */
     const char *schema;
     struct mesh_db *db; /* the pool whose commits wake the relay */

@@ -16,7 +16,7 @@ struct mesh__reader;
 
 struct mesh_events {
     struct mesh_events_options options; /* its texts are copies: */
-    char *texts[5];
+    char *texts[6];
     size_t n_texts;
     char *subjects;              /* pattern of every event of the system */
     char *label;                 /* "fashion-order", shown by the servers */

@@ -117,8 +117,10 @@ static void complain(struct mesh_ctx *ctx, struct mesh__link *link, enum mesh_st
 MESH_STATUS mesh__link_open(struct mesh_ctx *ctx, struct mesh__link *link,
                             const struct broker_callbacks *callbacks)
 {
-    const struct broker_options options = {
-        .url = next_server(link), .name = link->events->label, .callbacks = *callbacks};
+    const struct broker_options options = {.url = next_server(link),
+                                           .ca = link->events->options.nats_ca,
+                                           .name = link->events->label,
+                                           .callbacks = *callbacks};
     struct broker_connection *connection;
     enum mesh_status status;
 

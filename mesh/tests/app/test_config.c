@@ -153,7 +153,7 @@ TEST(good_values_are_taken)
         "SHOP_OPEN=false",
         "SHOPPING=no setting, another program's",
         "MESHWORK=no variable of ours",
-        "NATS_CA=no variable of ours",
+        "NATS_TOKEN=no variable of ours",
     };
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -314,6 +314,49 @@ TEST(the_default_deadline_is_no_longer_than_the_longest_one)
                       "MESH_MAX_DEADLINE_MS, which is 3000.");
 }
 
+TEST(values_that_contradict_each_other_are_one_sentence_that_names_both)
+{
+    static const struct {
+        const char *first, *second, *sentence;
+    } pairs[] = {
+        {"MESH_MAX_MESSAGE_BYTES=2000000", "MESH_CALL_MEMORY_BYTES=1999999",
+         "MESH_MAX_MESSAGE_BYTES is \"2000000\", expected at most MESH_CALL_MEMORY_BYTES, which is "
+         "1999999."},
+        {"MESH_CALL_MEMORY_BYTES=1999999", NULL,
+         "MESH_CALL_MEMORY_BYTES is \"1999999\", expected at least MESH_MAX_MESSAGE_BYTES, which "
+         "is "
+         "4194304."},
+        {"MESH_QUEUE_BYTES=65536", "MESH_CONNECTION_MEMORY_BYTES=2000000",
+         "MESH_CONNECTION_MEMORY_BYTES is \"2000000\", expected at least MESH_MAX_MESSAGE_BYTES, "
+         "which is 4194304."},
+        {"MESH_QUEUE_BYTES=5000000", "MESH_CONNECTION_MEMORY_BYTES=5000000",
+         "MESH_QUEUE_BYTES is \"5000000\", expected less than MESH_CONNECTION_MEMORY_BYTES, which "
+         "is 5000000."},
+        {"MESH_CONNECTION_MEMORY_BYTES=67108864", NULL,
+         "MESH_CONNECTION_MEMORY_BYTES is \"67108864\", expected more than MESH_QUEUE_BYTES, which "
+         "is 67108864."},
+        {"MESH_GRPC_LISTEN=0.0.0.0:9091", NULL,
+         "MESH_GRPC_LISTEN and MESH_HTTP_LISTEN are both \"0.0.0.0:9091\", expected a port of its "
+         "own for each."},
+    };
+
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        CHECK(READ(pairs[i].first, pairs[i].second) == NULL);
+        CHECK_TEXT(error, pairs[i].sentence);
+    }
+}
+
+TEST(values_that_just_fit_are_taken)
+{
+    struct mesh__config *config =
+        READ("MESH_QUEUE_BYTES=4194304", "MESH_CONNECTION_MEMORY_BYTES=4194305",
+             "MESH_CALL_MEMORY_BYTES=4194304", "MESH_GRPC_LISTEN=127.0.0.1:0",
+             "MESH_HTTP_LISTEN=127.0.0.1:0");
+
+    CHECK_TEXT(error, "");
+    mesh__config_free(config);
+}
+
 TEST(a_long_bad_value_is_cut)
 {
     char entry[400] = "MESH_WORKERS=";
@@ -459,10 +502,11 @@ TEST(a_pipe_and_a_device_are_refused_without_waiting_for_them)
 TEST(every_variable_with_a_secret_may_come_from_a_file)
 {
     static const struct {
-        const char *name, *value;
-    } secrets[] = {{"DATABASE_URL", "postgresql://u:p@h/d"},
-                   {"DATABASE_SESSION_URL", "postgresql://u:p@h/s"},
-                   {"NATS_URL", "nats://u:p@h:1"}};
+        const char *name, *value, *beside;
+    } secrets[] = {{"DATABASE_URL", "postgresql://u:p@h/d", NULL},
+                   {"DATABASE_SESSION_URL", "postgresql://u:p@h/s", NULL},
+                   {"NATS_URL", "nats://u:p@h:1", NULL},
+                   {"NATS_CA", "-----BEGIN CERTIFICATE-----\nAA==\n", "NATS_URL=tls://h:1"}};
     size_t n = 0;
 
     for (size_t i = 0; i < N_VARS; i++) {
@@ -473,7 +517,7 @@ TEST(every_variable_with_a_secret_may_come_from_a_file)
         char *entry = in_file(secrets[i].name, secrets[i].value, strlen(secrets[i].value));
         char both[64];
         char expected[128];
-        struct mesh__config *config = READ(secrets[i].name, entry);
+        struct mesh__config *config = READ(secrets[i].name, entry, secrets[i].beside);
 
         CHECK_TEXT(error, "");
         mesh__config_free(config);
