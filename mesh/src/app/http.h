@@ -4,6 +4,7 @@
 #define MESH_APP_HTTP_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct mesh__http;
@@ -14,6 +15,7 @@ struct mesh__http_options {
     const char *(*not_alive)(void *arg);
     const char *(*not_ready)(void *arg);
     void (*metrics)(void *arg, FILE *out);
+    int64_t request_ms; /* a request and its answer may take; 0: 10 s */
     void *arg;
 };
 

@@ -192,6 +192,8 @@ static const struct {
     {"MESH_STREAM_MAX_BYTES=9223372036854775808",
      "MESH_STREAM_MAX_BYTES is \"9223372036854775808\", expected a whole number from 1048576 "
      "to 9223372036854775807."},
+    {"MESH_STREAM_MAX_AGE_S=119",
+     "MESH_STREAM_MAX_AGE_S is \"119\", expected a whole number from 120 to 31536000."},
     {"MESH_DEFAULT_DEADLINE_MS=20000", "MESH_DEFAULT_DEADLINE_MS is \"20000\", expected at "
                                        "most MESH_MAX_DEADLINE_MS, which is 10000."},
     {"MESH_GRPC_LISTEN=9090", "MESH_GRPC_LISTEN is \"9090\", expected host:port."},
