@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +75,6 @@ static double age_seconds(void)
                      : seconds_of(CLOCK_BOOTTIME) - (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-int64_t mesh__process_age_ms(void)
-{
-    return (int64_t)(age_seconds() * 1000);
-}
-
 static void write_value(FILE *out, const char *name, const char *type, const char *help,
                         double value)
 {
@@ -121,11 +117,34 @@ static double max_fds(void)
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (double)limit.rlim_cur : -1;
 }
 
+static double started_at; /* seconds since the epoch; negative if that cannot be told */
+
+/* Not at every scrape: a clock that is set would seem to be a restart. */
+static void note_start(void)
+{
+    double age = age_seconds();
+
+    started_at = age < 0 ? -1 : seconds_of(CLOCK_REALTIME) - age;
+}
+
+static double start_seconds(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, note_start);
+    return started_at;
+}
+
+int64_t mesh__process_age_ms(void)
+{
+    (void)start_seconds(); /* noted as soon as possible */
+    return (int64_t)(age_seconds() * 1000);
+}
+
 void mesh__process_metrics_write(FILE *out)
 {
     char buffer[1024];
     const char *fields;
-    double age = age_seconds();
 
     write_value(out, "process_cpu_seconds_total", "counter",
                 "Total user and system CPU time spent in seconds.", cpu_seconds());
@@ -133,8 +152,7 @@ void mesh__process_metrics_write(FILE *out)
     write_value(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
                 max_fds());
     write_value(out, "process_start_time_seconds", "gauge",
-                "Start time of the process since unix epoch in seconds.",
-                age < 0 ? -1 : seconds_of(CLOCK_REALTIME) - age);
+                "Start time of the process since unix epoch in seconds.", start_seconds());
     if (read_stat(buffer, sizeof(buffer), &fields)) {
         write_value(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
                     (double)stat_field(fields, STAT_RSS) * (double)sysconf(_SC_PAGESIZE));

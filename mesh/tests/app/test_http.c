@@ -344,6 +344,37 @@ TEST(the_age_of_the_process_is_told)
     CHECK(age >= 0 && age < 120000);
 }
 
+/* The line of the metrics that name, with a newline before it, begins; freed by the caller. */
+static char *process_line(const char *name)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    char *line;
+
+    assert_non_null(out);
+    mesh__process_metrics_write(out);
+    (void)fclose(out);
+    line = strstr(text, name);
+    assert_non_null(line);
+    line = strndup(line + 1, strcspn(line + 1, "\n"));
+    free(text);
+    return line;
+}
+
+TEST(the_start_of_the_process_is_the_same_at_every_scrape)
+{
+    char *first = process_line("\nprocess_start_time_seconds ");
+
+    for (int i = 0; i < 1000; i++) {
+        char *again = process_line("\nprocess_start_time_seconds ");
+
+        CHECK_TEXT(again, first);
+        free(again);
+    }
+    free(first);
+}
+
 TEST(promtool_accepts_the_process_metrics)
 {
     FILE *promtool;
