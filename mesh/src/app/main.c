@@ -6,8 +6,10 @@
 #include "core/log_impl.h"
 #include "core/log_writer.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -129,15 +131,11 @@ static const struct command *find_command(const char *word)
     return NULL;
 }
 
-int mesh_main(int argc, char **argv, const struct mesh_app_spec *spec)
+static int run_words(int argc, char **argv, const struct mesh_app_spec *spec)
 {
     const struct command *command;
     char sentence[256];
 
-    (void)signal(SIGPIPE, SIG_IGN);
-    if ((spec->publishes || spec->inbox != NULL) && spec->migrations == NULL) {
-        mesh__fatal("the declaration of %s has events but no database", spec->name);
-    }
     if (argc >= 2 && is_help(argv[1])) {
         return help(spec);
     }
@@ -159,4 +157,21 @@ int mesh_main(int argc, char **argv, const struct mesh_app_spec *spec)
         return refuse(spec, sentence);
     }
     return run(command, spec);
+}
+
+int mesh_main(int argc, char **argv, const struct mesh_app_spec *spec)
+{
+    int code;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if ((spec->publishes || spec->inbox != NULL) && spec->migrations == NULL) {
+        mesh__fatal("the declaration of %s has events but no database", spec->name);
+    }
+    code = run_words(argc, argv, spec);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        (void)fprintf(stderr, "%s-%s: cannot write to standard output: %s.\n", spec->system,
+                      spec->name, strerror(errno));
+        return code == 0 ? EXIT_FAILURE : code;
+    }
+    return code;
 }

@@ -506,6 +506,27 @@ TEST(help_and_version_need_no_environment)
     CHECK(child.text[10] >= '0' && child.text[10] <= '9');
 }
 
+static int full_main(int argc, char **argv)
+{
+    return freopen("/dev/full", "w", stdout) != NULL ? mesh_main(argc, argv, &bare) : 98;
+}
+
+TEST(what_cannot_be_written_is_one_sentence_and_code_1)
+{
+    static const char *const commands[] = {"--help", "version", "check", "migrate"};
+    const char *const env[] = {NULL};
+
+    reset();
+    for (size_t i = 0; i < 4; i++) {
+        const char *const argv[] = {"bare", commands[i], NULL};
+
+        child_start(&child, full_main, argv, env);
+        CHECK_INT(child_wait(&child), 1);
+        CHECK_TEXT(child.text,
+                   "test-bare: cannot write to standard output: No space left on device.\n");
+    }
+}
+
 /* ---- migrate and check ---------------------------------------------------------------------- */
 
 TEST(migrate_uses_the_session_connection_and_says_what_it_did)
