@@ -38,14 +38,20 @@ create table cursor (
     primary key (partition, source)
 ) with (fillfactor = 50);
 
--- Who holds a share of the work (a partition, the relay, a job) and until when, by this server's
--- clock.
-create table lease (
-    name        text primary key,
-    holder      text not null,
-    backend_pid int not null,
-    expires_at  timestamptz not null
+-- The replicas of the service that live, by this server's clock. Each keeps its own row.
+create table replica (
+    id            text primary key,
+    backend_pid   int not null,      -- the session that
+    backend_start timestamptz not null, -- kept it last
+    kept_at       timestamptz not null,
+    expires_at    timestamptz not null
 ) with (fillfactor = 50);
+
+-- Who does what only one replica may do (a partition, the relay, a job), for as long as it lives.
+create table lease (
+    name   text primary key,
+    holder text not null
+);
 
 -- Events that could not be handled, and the later ones of their keys, which wait behind them.
 create table dead_letter (

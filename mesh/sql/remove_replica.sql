@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Unless it has said meanwhile that it lives.
+delete from replica
+ where id = $1
+   and kept_at + $2::bigint * interval '1 millisecond' < clock_timestamp();

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "db/leases.h"
+
+#include "core/clock.h"
+#include "core/condition.h"
+#include "core/ctx_impl.h"
+#include "core/fatal.h"
+#include "db/db_impl.h"
+#include "mesh/log.h"
+#include "mesh/metrics.h"
+#include "mesh_sql.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEAT_MS 500
+/* A replica whose session is over is gone after so long, sooner than by silence. */
+#define SESSION_OVER_MS 1000
+#define STATEMENT_MS 2000
+#define STOP_MS 1000
+#define GROUPS_MAX 16
+
+int64_t mesh__lease_ms = 3000;
+
+enum state {
+    STATE_FREE,
+    STATE_HELD,
+    STATE_LEAVING, /* another replica is to have it, as soon as nothing is done under it here */
+    STATE_LEFT
+};
+
+struct lease {
+    char name[64];
+    enum state state;
+    uint64_t term;
+    bool unclean;
+    /* As the database had it when it was last looked at. */
+    bool ours;
+    bool anybodys; /* somebody's who lives */
+    struct mesh_gauge *held;
+};
+
+struct mesh__lease_group {
+    struct mesh__leases *leases;
+    void (*changed)(void *arg);
+    void *changed_arg;
+    size_t n;
+    struct lease *all;
+};
+
+struct mesh__leases {
+    char *replica;
+    struct mesh_db *db; /* one connection */
+    struct mesh_ctx *ctx;
+    struct mesh__lease_group *groups[GROUPS_MAX];
+    size_t n_groups;
+
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock; /* of all below and of the leases */
+    pthread_cond_t wake_up;
+    bool stopping;
+    bool beat_now;
+    int64_t valid_until_ns; /* by then the others may take us to be gone */
+    uint64_t last_term;
+    size_t n_replicas; /* that live */
+    atomic_bool cut;
+
+    struct mesh_gauge *replicas;
+    struct mesh_counter *takeovers;
+    struct mesh_counter *ended;
+};
+
+/* ---- what users ask ---- */
+
+uint64_t mesh__lease_term(const struct mesh__lease_group *group, size_t i)
+{
+    uint64_t term = 0;
+
+    if (group == NULL) {
+        return 1;
+    }
+    assert(i < group->n);
+    pthread_mutex_lock(&group->leases->lock);
+    if (group->all[i].state == STATE_HELD && mesh__now_ns() < group->leases->valid_until_ns) {
+        term = group->all[i].term;
+    }
+    pthread_mutex_unlock(&group->leases->lock);
+    return term;
+}
+
+bool mesh__lease_unclean(const struct mesh__lease_group *group, size_t i)
+{
+    bool unclean;
+
+    if (group == NULL) {
+        return false;
+    }
+    pthread_mutex_lock(&group->leases->lock);
+    unclean = group->all[i].unclean;
+    pthread_mutex_unlock(&group->leases->lock);
+    return unclean;
+}
+
+void mesh__lease_left(struct mesh__lease_group *group, size_t i)
+{
+    struct mesh__leases *leases;
+
+    if (group == NULL) {
+        return;
+    }
+    leases = group->leases;
+    pthread_mutex_lock(&leases->lock);
+    if (group->all[i].state == STATE_LEAVING) {
+        group->all[i].state = STATE_LEFT;
+        leases->beat_now = true;
+        pthread_cond_signal(&leases->wake_up);
+    }
+    pthread_mutex_unlock(&leases->lock);
+}
+
+const char *mesh__lease_replica(const struct mesh__lease_group *group)
+{
+    return group != NULL ? group->leases->replica : NULL;
+}
+
+/* ---- the other replicas ---- */
+
+static void take_away(struct mesh__leases *leases, const char *replica, int64_t n_sessions)
+{
+    mesh_counter_add(leases->ended, (uint64_t)n_sessions);
+    mesh_log(MESH_LOG_WARN,
+             MESH_LOG_FIELDS(mesh_log_text("replica", replica),
+                             mesh_log_int("sessions_ended", n_sessions)),
+             "a replica has gone without giving up its work");
+}
+
+static MESH_STATUS remove_gone(struct mesh__leases *leases)
+{
+    struct mesh_ctx *ctx = leases->ctx;
+    struct mesh_rows *rows;
+
+    MESH_TRY(mesh_db_query(
+        ctx, leases->db, &mesh__sql_end_sessions,
+        MESH_ARGS(mesh_text(leases->replica), mesh_int64(SESSION_OVER_MS)), &rows));
+    for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
+        const char *replica = mesh_row_text(rows, row, 0);
+
+        take_away(leases, replica, mesh_row_int64(rows, row, 1));
+        MESH_TRY(mesh_db_query(ctx, leases->db, &mesh__sql_remove_replica,
+                               MESH_ARGS(mesh_text(replica), mesh_int64(SESSION_OVER_MS)), NULL));
+    }
+    return MESH_OK;
+}
+
+/* ---- looking ---- */
+
+static struct lease *find(struct mesh__leases *leases, const char *name)
+{
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        for (size_t i = 0; i < leases->groups[g]->n; i++) {
+            if (strcmp(leases->groups[g]->all[i].name, name) == 0) {
+                return &leases->groups[g]->all[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void forget(struct mesh__leases *leases)
+{
+    leases->n_replicas = 0;
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        for (size_t i = 0; i < leases->groups[g]->n; i++) {
+            leases->groups[g]->all[i].ours = false;
+            leases->groups[g]->all[i].anybodys = false;
+        }
+    }
+}
+
+static MESH_STATUS look(struct mesh__leases *leases)
+{
+    struct mesh_rows *rows;
+
+    MESH_TRY(
+        mesh_db_query(leases->ctx, leases->db, &mesh__sql_list_leases, MESH_NO_ARGS, &rows));
+    pthread_mutex_lock(&leases->lock);
+    forget(leases);
+    for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
+        const char *name = mesh_row_text(rows, row, 0);
+        const char *holder = mesh_row_text(rows, row, 1);
+        struct lease *lease = name != NULL ? find(leases, name) : NULL;
+
+        leases->n_replicas += name == NULL;
+        if (lease != NULL && holder != NULL) { /* other names are of another version of us */
+            lease->anybodys = true;
+            lease->ours = strcmp(holder, leases->replica) == 0;
+        }
+    }
+    pthread_mutex_unlock(&leases->lock);
+    mesh_gauge_set(leases->replicas, (double)leases->n_replicas);
+    return MESH_OK;
+}
+
+/* ---- deciding ---- */
+
+/* The most that one replica should hold. */
+static size_t fair(const struct mesh__lease_group *group)
+{
+    size_t n_replicas = group->leases->n_replicas > 0 ? group->leases->n_replicas : 1;
+
+    return (group->n + n_replicas - 1) / n_replicas;
+}
+
+/* Takes note of leases that were lost, and lets go of those that are too many. */
+static void review(struct mesh__lease_group *group, size_t *ret_held)
+{
+    size_t n = 0;
+    bool changed = false;
+
+    pthread_mutex_lock(&group->leases->lock);
+    for (size_t i = 0; i < group->n; i++) {
+        struct lease *lease = &group->all[i];
+
+        if (!lease->ours && lease->state != STATE_FREE) {
+            changed = changed || lease->state == STATE_HELD;
+            lease->state = STATE_FREE;
+        }
+        if (lease->state == STATE_HELD && ++n > fair(group)) {
+            lease->state = STATE_LEAVING;
+            changed = true;
+            n--;
+        }
+        mesh_gauge_set(lease->held, lease->state == STATE_HELD);
+    }
+    pthread_mutex_unlock(&group->leases->lock);
+    if (changed) {
+        group->changed(group->changed_arg);
+    }
+    *ret_held = n;
+}
+
+static MESH_STATUS give(struct mesh__leases *leases, struct lease *lease)
+{
+    MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_give_lease,
+                           MESH_ARGS(mesh_text(lease->name), mesh_text(leases->replica)), NULL));
+    pthread_mutex_lock(&leases->lock);
+    lease->state = STATE_FREE;
+    pthread_mutex_unlock(&leases->lock);
+    return MESH_OK;
+}
+
+static MESH_STATUS take(struct mesh__lease_group *group, struct lease *lease, size_t *n_held)
+{
+    struct mesh__leases *leases = group->leases;
+    struct mesh_rows *rows;
+    bool unclean;
+
+    MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_take_lease,
+                           MESH_ARGS(mesh_text(lease->name), mesh_text(leases->replica)), &rows));
+    if (mesh_rows_count(rows) == 0) { /* another replica was quicker */
+        return MESH_OK;
+    }
+    unclean = mesh_row_bool(rows, 0, 0);
+    pthread_mutex_lock(&leases->lock);
+    lease->state = STATE_HELD;
+    lease->term = ++leases->last_term;
+    lease->unclean = unclean;
+    pthread_mutex_unlock(&leases->lock);
+    mesh_gauge_set(lease->held, 1);
+    mesh_counter_add(leases->takeovers, unclean);
+    ++*n_held;
+    group->changed(group->changed_arg);
+    return MESH_OK;
+}
+
+static enum state state_of(struct mesh__leases *leases, const struct lease *lease)
+{
+    enum state state;
+
+    pthread_mutex_lock(&leases->lock);
+    state = lease->state;
+    pthread_mutex_unlock(&leases->lock);
+    return state;
+}
+
+static MESH_STATUS share_out(struct mesh__lease_group *group)
+{
+    size_t n_held;
+
+    review(group, &n_held);
+    for (size_t i = 0; i < group->n; i++) {
+        struct lease *lease = &group->all[i];
+        enum state state = state_of(group->leases, lease);
+
+        if (state == STATE_LEFT || (state == STATE_FREE && lease->ours)) {
+            MESH_TRY(give(group->leases, lease));
+        } else if (state == STATE_FREE && !lease->anybodys && n_held < fair(group)) {
+            MESH_TRY(take(group, lease, &n_held));
+        }
+    }
+    return MESH_OK;
+}
+
+/* ---- the thread ---- */
+
+static MESH_STATUS keep(struct mesh__leases *leases)
+{
+    /* By the time of its sending: the database cannot have begun to count before. */
+    int64_t until_ns = mesh__in_ms(mesh__lease_ms - mesh__lease_ms / 6);
+
+    MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_keep_replica,
+                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(mesh__lease_ms)),
+                           NULL));
+    pthread_mutex_lock(&leases->lock);
+    leases->valid_until_ns = until_ns;
+    pthread_mutex_unlock(&leases->lock);
+    return MESH_OK;
+}
+
+static MESH_STATUS beat(struct mesh__leases *leases)
+{
+    mesh__ctx_reset(leases->ctx, mesh__in_ms(STATEMENT_MS));
+    leases->ctx->cancelled = &leases->cut;
+    MESH_TRY(keep(leases));
+    MESH_TRY(remove_gone(leases));
+    MESH_TRY(look(leases));
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        MESH_TRY(share_out(leases->groups[g]));
+    }
+    return MESH_OK;
+}
+
+/* What was held and is not valid any more is left without waiting for the database. */
+static void tell_if_invalid(struct mesh__leases *leases)
+{
+    bool valid;
+
+    pthread_mutex_lock(&leases->lock);
+    valid = mesh__now_ns() < leases->valid_until_ns;
+    pthread_mutex_unlock(&leases->lock);
+    for (size_t g = 0; !valid && g < leases->n_groups; g++) {
+        leases->groups[g]->changed(leases->groups[g]->changed_arg);
+    }
+}
+
+/* False: it is time to stop. */
+static bool pause_until_next(struct mesh__leases *leases)
+{
+    int64_t until_ns = mesh__in_ms(BEAT_MS);
+    bool go_on;
+
+    pthread_mutex_lock(&leases->lock);
+    while (!leases->stopping && !leases->beat_now) {
+        if (!mesh__condition_wait(&leases->wake_up, &leases->lock, until_ns)) {
+            break;
+        }
+    }
+    leases->beat_now = false;
+    go_on = !leases->stopping;
+    pthread_mutex_unlock(&leases->lock);
+    return go_on;
+}
+
+static void leave(struct mesh__leases *leases)
+{
+    mesh__ctx_reset(leases->ctx, mesh__in_ms(STOP_MS));
+    /* Without the database the others find out by themselves. */
+    mesh_ignore(mesh_db_query(leases->ctx, leases->db, &mesh__sql_leave_leases,
+                              MESH_ARGS(mesh_text(leases->replica)), NULL));
+}
+
+static void *run(void *arg)
+{
+    struct mesh__leases *leases = arg;
+
+    pthread_setname_np(pthread_self(), "mesh-leases");
+    do {
+        if (beat(leases) != MESH_OK) { /* the pool has logged that the database is away */
+            tell_if_invalid(leases);
+        }
+    } while (pause_until_next(leases));
+    leave(leases);
+    return NULL;
+}
+
+/* ---- the life of it ---- */
+
+struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options)
+{
+    struct mesh__leases *leases = mesh__calloc(1, sizeof(*leases));
+    const struct mesh_db_options db_options = {.url = options->url,
+                                               .schema = options->schema,
+                                               .application_name = options->replica,
+                                               .size = 1,
+                                               .named = true,
+                                               .metric_label = "leases",
+                                               .settings = "-c lock_timeout=1s"};
+
+    leases->replica = mesh__strdup(options->replica);
+    leases->db = mesh__db_new(&db_options);
+    leases->ctx = mesh__ctx_new("leases", 0, MESH_NO_DEADLINE);
+    pthread_mutex_init(&leases->lock, NULL);
+    mesh__condition_init(&leases->wake_up);
+    leases->replicas = mesh_gauge("mesh_replicas", "Replicas of this service that live", NULL);
+    leases->takeovers = mesh_counter(
+        "mesh_lease_takeovers_total", "Leases taken over from replicas that had gone", NULL);
+    leases->ended = mesh_counter("mesh_replica_sessions_ended_total",
+                                 "Database sessions of replicas that had gone, ended", NULL);
+    return leases;
+}
+
+static void name_lease(struct lease *lease, const char *name, size_t i)
+{
+    const char *labels[] = {"lease", lease->name, NULL};
+
+    (void)snprintf(lease->name, sizeof(lease->name), "%s/%zu", name, i);
+    lease->held = mesh_gauge("mesh_lease_held", "1 if this replica holds the lease", labels);
+}
+
+struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const char *name, size_t n,
+                                           void (*changed)(void *arg), void *arg)
+{
+    struct mesh__lease_group *group = mesh__calloc(1, sizeof(*group));
+
+    assert(!leases->started && leases->n_groups < GROUPS_MAX);
+    *group = (struct mesh__lease_group){
+        .leases = leases, .changed = changed, .changed_arg = arg, .n = n};
+    group->all = mesh__calloc(n, sizeof(*group->all));
+    for (size_t i = 0; i < n; i++) {
+        name_lease(&group->all[i], name, i);
+    }
+    leases->groups[leases->n_groups++] = group;
+    return group;
+}
+
+void mesh__leases_start(struct mesh__leases *leases)
+{
+    leases->started = true;
+    if (pthread_create(&leases->thread, NULL, run, leases) != 0) {
+        mesh__fatal("the thread of the leases cannot be made");
+    }
+}
+
+void mesh__leases_stop(struct mesh__leases *leases)
+{
+    if (!leases->started) {
+        return;
+    }
+    leases->started = false;
+    atomic_store(&leases->cut, true);
+    pthread_mutex_lock(&leases->lock);
+    leases->stopping = true;
+    pthread_cond_signal(&leases->wake_up);
+    pthread_mutex_unlock(&leases->lock);
+    pthread_join(leases->thread, NULL);
+}
+
+void mesh__leases_free(struct mesh__leases *leases)
+{
+    if (leases == NULL) {
+        return;
+    }
+    mesh__leases_stop(leases);
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        free(leases->groups[g]->all);
+        free(leases->groups[g]);
+    }
+    mesh__db_free(leases->db);
+    mesh__ctx_free(leases->ctx);
+    pthread_cond_destroy(&leases->wake_up);
+    pthread_mutex_destroy(&leases->lock);
+    free(leases->replica);
+    free(leases);
+}
