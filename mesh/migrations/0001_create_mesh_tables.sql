@@ -1,29 +1,121 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The runtime's own tables, one set in the schema of every service.
---
--- outbox and inbox are plain tables. Their keys (outbox.id, the version 7 event_id of the inbox) are
--- what partitions by range will be cut by: a later migration can attach each of them, as it is, as
--- the first partition.
 
--- Facts to be published, written in the transaction that made them true.
+-- Facts to be published, written in the transaction that made them true. Cut into slices by time,
+-- which are dropped as a whole. No index on id: a pass of the relay reads from a transaction id on,
+-- and a planner that knows nothing of the table would walk such an index from its beginning.
+create sequence outbox_id;
 create table outbox (
-    id          bigint generated always as identity primary key,
+    id          bigint not null default nextval('outbox_id'),
     xid         xid8 not null default pg_current_xact_id(),
     event_id    uuid not null,
     subject     text not null,
     key         text not null,
     envelope    bytea not null,
     created_at  timestamptz not null default now()
-);
--- A pass of the relay reads from a transaction id on.
+) partition by range (created_at);
 create index outbox_xid_id on outbox (xid, id);
+create table outbox_rest partition of outbox default; -- what no slice takes
 
--- Events that were handled here: what makes a repeated delivery harmless.
+-- Events that were handled here: what makes a repeated delivery harmless. Cut by the time that is
+-- in the ids (RFC 9562, version 7); ids of any other kind are in the rest.
 create table inbox (
     event_id    uuid primary key,
     source      text not null,
     received_at timestamptz not null default now()
+) partition by range (event_id);
+create table inbox_rest partition of inbox default;
+
+-- The slices of both: a partition each.
+create table slice (
+    name      text primary key,
+    parent    text not null,
+    starts_at timestamptz not null,
+    ends_at   timestamptz not null
 );
+
+-- The least UUID of version 7 of that time, as far as its first 48 bits tell.
+create function uuid_floor(at timestamptz) returns uuid
+    language sql immutable
+    return (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
+
+-- Cuts one slice; what lies in the rest of that stretch of time moves into it.
+create function cut_slice(parent text, starts_at timestamptz, ends_at timestamptz) returns void
+    language plpgsql
+as $$
+declare
+    name   text := format('%s_%s', parent, (extract(epoch from starts_at) * 1000)::bigint);
+    field  text := case parent when 'inbox' then 'event_id' else 'created_at' end;
+    first  text := case parent when 'inbox' then uuid_floor(starts_at)::text else starts_at::text end;
+    beyond text := case parent when 'inbox' then uuid_floor(ends_at)::text else ends_at::text end;
+begin
+    execute format('create table %I (like %I including all)', name, parent);
+    execute format('with moved as (delete from %I where %I >= %L and %I < %L returning *)'
+                   ' insert into %I select * from moved',
+                   parent || '_rest', field, first, field, beyond, name);
+    execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+                   parent, name, first, beyond);
+    insert into slice values (name, parent, starts_at, ends_at);
+end $$;
+
+-- Cuts what slices are missing until that time, each so long; returns how many.
+create function cut_slices(parent text, length interval, until timestamptz) returns int
+    language plpgsql set lock_timeout = '200ms' -- who waits for a lock holds up everybody behind it
+as $$
+declare
+    starts_at timestamptz;
+    n         int := 0;
+begin
+    select coalesce(max(ends_at), now()) into starts_at from slice where slice.parent = cut_slices.parent;
+    if starts_at < now() - length then -- nobody cut for a long time: what is there stays in the rest
+        starts_at := now();
+    end if;
+    while starts_at < until loop
+        perform cut_slice(parent, starts_at, starts_at + length);
+        starts_at := starts_at + length;
+        n := n + 1;
+    end loop;
+    return n;
+end $$;
+
+-- Drops the inbox's slices that end before that time; returns how many.
+create function drop_inbox_slices(before timestamptz) returns int
+    language plpgsql set lock_timeout = '200ms'
+as $$
+declare
+    old slice;
+    n   int := 0;
+begin
+    for old in select * from slice where parent = 'inbox' and ends_at < before order by ends_at loop
+        execute format('drop table %I', old.name);
+        delete from slice where name = old.name;
+        n := n + 1;
+    end loop;
+    delete from inbox_rest where received_at < before;
+    return n;
+end $$;
+
+-- Drops the outbox's slices that end before that time, if everything in them is published: it is
+-- older than any transaction that was open when the relay last looked.
+create function drop_outbox_slices(before timestamptz) returns int
+    language plpgsql set lock_timeout = '200ms'
+as $$
+declare
+    horizon xid8 := (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
+    newest  xid8;
+    old     slice;
+    n       int := 0;
+begin
+    for old in select * from slice where parent = 'outbox' and ends_at < before order by ends_at loop
+        execute format('select xid from %I order by xid desc limit 1', old.name) into newest;
+        exit when not coalesce(newest < horizon, newest is null);
+        execute format('drop table %I', old.name);
+        delete from slice where name = old.name;
+        n := n + 1;
+    end loop;
+    delete from outbox_rest where created_at < before and xid < horizon;
+    return n;
+end $$;
 
 -- How far each partition of each source has been read; moved in the transaction of the effects.
 create table cursor (
