@@ -41,6 +41,9 @@ struct mesh_job {
      * A run that sets *ret_more has left work undone: the next one begins at once, unless the
      * service stops. */
     MESH_STATUS (*run)(struct mesh_ctx *ctx, void *service, bool *ret_more);
+    /* One replica alone runs it, as a rule: one that was taken to be gone may still be at it when
+     * the next begins. */
+    bool single;
 };
 
 struct mesh_app_spec {

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/app.h"
 
+#include "core/clock.h"
 #include "core/fatal.h"
 #include "db/db_impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 void mesh__app_names(const struct mesh_app_spec *spec, struct mesh__names *ret_names)
 {
+    uint32_t tag;
     int size =
         snprintf(ret_names->full, sizeof(ret_names->full), "%s-%s", spec->system, spec->name);
 
@@ -20,6 +23,9 @@ void mesh__app_names(const struct mesh_app_spec *spec, struct mesh__names *ret_n
 
         ret_names->schema[i] = (char)(c == '-' ? '_' : c);
     }
+    mesh__random(&tag, sizeof(tag));
+    (void)snprintf(ret_names->replica, sizeof(ret_names->replica), "%.50s %08" PRIx32,
+                   ret_names->full, tag); /* Postgres cuts what is longer than 63 */
 }
 
 struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct mesh__names *names,
@@ -29,7 +35,7 @@ struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct
     const struct mesh_db_options options = {
         .url = mesh__config_text(config, url),
         .schema = names->schema,
-        .application_name = names->full,
+        .application_name = names->replica,
         .size = size,
         .named = strcmp(prepare, "named") == 0,
         .metric_label = label,
@@ -42,7 +48,7 @@ struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct
 struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
                                          const struct mesh__config *config,
                                          const struct mesh__names *names, struct mesh_db *db,
-                                         void *state)
+                                         struct mesh__leases *leases, void *state)
 {
     const struct mesh_events_options options = {
         .system = spec->system,
@@ -52,6 +58,7 @@ struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
         .session_url = mesh__config_text(config, VAR_DATABASE_SESSION_URL),
         .schema = names->schema,
         .db = db,
+        .leases = leases,
         .publishes = spec->publishes,
         .inbox = spec->inbox,
         .inbox_handlers = spec->inbox_handlers,

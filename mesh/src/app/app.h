@@ -12,10 +12,11 @@
 #include "events/events.h"
 #include "rpc/server.h"
 
-/* "fashion-order" for people and Postgres' application_name, "fashion_order" for the schema. */
 struct mesh__names {
-    char full[128];
-    char schema[128];
+    char full[128];    /* "fashion-order", for people */
+    char schema[128];  /* "fashion_order" */
+    char replica[160]; /* "fashion-order 3f9a01bc": Postgres' application_name; no other process has
+                          the same */
 };
 
 struct mesh_app {
@@ -31,7 +32,8 @@ struct mesh_app {
     struct mesh__signals *signals;
     void *state; /* the service's own */
     bool state_started;
-    struct mesh_events *events; /* NULL: neither publishes nor consumes */
+    struct mesh__leases *leases; /* among the replicas; NULL: it has no use for any */
+    struct mesh_events *events;  /* NULL: neither publishes nor consumes */
     bool events_started;
     struct mesh_server *server;
     bool server_started;
@@ -44,11 +46,11 @@ void mesh__app_names(const struct mesh_app_spec *spec, struct mesh__names *ret_n
 /* A pool by the configuration; url is one of the two variables. */
 struct mesh_db *mesh__app_db_new(const struct mesh__config *config, const struct mesh__names *names,
                                  enum mesh__var url, int size, const char *label);
-/* state may be NULL. */
+/* Leases and state may be NULL. */
 struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
                                          const struct mesh__config *config,
                                          const struct mesh__names *names, struct mesh_db *db,
-                                         void *state);
+                                         struct mesh__leases *leases, void *state);
 
 /* The subcommands; each returns the exit code. */
 int mesh__serve(const struct mesh_app_spec *spec, const struct mesh__config *config);

@@ -65,7 +65,8 @@ static void check_broker(struct check *check)
     cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(spec->name, 0, mesh__in_ms(CONNECT_MS));
     struct mesh_db *db =
         mesh__app_db_new(check->config, &check->names, VAR_DATABASE_URL, 1, "check");
-    struct mesh_events *events = mesh__app_events_new(spec, check->config, &check->names, db, NULL);
+    struct mesh_events *events =
+        mesh__app_events_new(spec, check->config, &check->names, db, NULL, NULL);
     enum mesh_status status = mesh__events_check(ctx, events);
 
     say(check, "broker", status, mesh_ctx_error(ctx));

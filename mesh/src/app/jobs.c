@@ -11,6 +11,7 @@
 #include "rpc/client_impl.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define RUN_MS 30000
@@ -20,6 +21,8 @@
 struct runner {
     struct mesh__jobs *jobs;
     const struct mesh_job *job;
+    struct mesh__lease_group *lease; /* of a single job among replicas; NULL: always ours */
+    bool running;                    /* under the mutex */
     pthread_t thread;
     struct mesh_counter *runs;
     struct mesh_counter *failures;
@@ -54,6 +57,58 @@ static bool pause_for(struct mesh__jobs *jobs, int64_t ms)
     pthread_mutex_unlock(&jobs->mutex);
     return go_on;
 }
+
+/* ---- jobs that only one replica runs ---- */
+
+static bool is_ours(const struct runner *runner)
+{
+    return mesh__lease_term(runner->lease, 0) != 0;
+}
+
+static void leave_if_lost(struct runner *runner)
+{
+    if (!runner->running && !is_ours(runner)) {
+        mesh__lease_left(runner->lease, 0);
+    }
+}
+
+static void lease_changed(void *arg)
+{
+    struct runner *runner = arg;
+
+    pthread_mutex_lock(&runner->jobs->mutex);
+    leave_if_lost(runner);
+    pthread_mutex_unlock(&runner->jobs->mutex);
+}
+
+static void ask_for_lease(struct runner *runner, struct mesh__leases *leases)
+{
+    char name[64];
+
+    if (runner->job->single && leases != NULL) {
+        (void)snprintf(name, sizeof(name), "job %s", runner->job->name);
+        runner->lease = mesh__leases_add(leases, name, 1, lease_changed, runner);
+    }
+}
+
+/* False: another replica runs it. */
+static bool enter(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->jobs->mutex);
+    runner->running = is_ours(runner);
+    pthread_mutex_unlock(&runner->jobs->mutex);
+    return runner->running;
+}
+
+static void leave(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->jobs->mutex);
+    runner->running = false;
+    leave_if_lost(runner);
+    pthread_mutex_unlock(&runner->jobs->mutex);
+}
+
+/* ---- running ---- */
 
 /* A random time in [low, high], so that replicas do not march in step. */
 static int64_t between(int64_t low, int64_t high)
@@ -123,8 +178,12 @@ static void *run_job(void *arg)
     int64_t pause_ms = between(0, tenth < 1000 ? tenth : 1000);
 
     while (pause_for(jobs, pause_ms)) {
-        bool more = run_once(runner);
+        bool more = false;
 
+        if (enter(runner)) {
+            more = run_once(runner);
+            leave(runner);
+        }
         pause_ms = more ? 0 : runner->job->interval_ms + between(-tenth, tenth);
     }
     mesh__client_thread_done();
@@ -146,6 +205,7 @@ static void start_runner(struct mesh__jobs *jobs, size_t i)
     runner->failures =
         mesh_counter("mesh_job_failures_total", "Runs of a job that failed.", labels);
     runner->seconds = mesh_histogram("mesh_job_seconds", "Duration of the runs of a job.", labels);
+    ask_for_lease(runner, jobs->options.leases);
     mesh__thread_start(&runner->thread, "mesh-job", run_job, runner);
 }
 
@@ -199,6 +259,13 @@ void mesh__jobs_stop(struct mesh__jobs *jobs, int64_t grace_ms)
     atomic_store(&jobs->cancelled, true);
     for (size_t i = 0; i < jobs->n; i++) {
         pthread_join(jobs->runners[i].thread, NULL);
+    }
+}
+
+void mesh__jobs_free(struct mesh__jobs *jobs)
+{
+    if (jobs == NULL) {
+        return;
     }
     pthread_cond_destroy(&jobs->changed);
     pthread_mutex_destroy(&jobs->mutex);

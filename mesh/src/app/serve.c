@@ -207,12 +207,38 @@ static void on_ping(void *arg, const char *name)
     mesh__signals_received(arg, name);
 }
 
+/* Is there anything that only one replica may do? */
+static bool needs_leases(const struct mesh_app_spec *spec)
+{
+    bool needs = spec->publishes || spec->inbox != NULL;
+
+    for (size_t i = 0; spec->jobs != NULL && spec->jobs[i].name != NULL; i++) {
+        needs = needs || spec->jobs[i].single;
+    }
+    return needs;
+}
+
+static bool make_leases(struct mesh_app *app)
+{
+    const struct mesh__leases_options options = {
+        .url = mesh__config_text(app->config, VAR_DATABASE_SESSION_URL),
+        .schema = app->names.schema,
+        .replica = app->names.replica,
+    };
+
+    if (app->db != NULL && needs_leases(app->spec)) {
+        app->leases = mesh__leases_new(&options);
+    }
+    return true;
+}
+
 static bool make_events(struct mesh_app *app)
 {
     if (!app->spec->publishes && app->spec->inbox == NULL) {
         return true;
     }
-    app->events = mesh__app_events_new(app->spec, app->config, &app->names, app->db, app->state);
+    app->events =
+        mesh__app_events_new(app->spec, app->config, &app->names, app->db, app->leases, app->state);
     mesh__events_on_ping(app->events, on_ping, app->signals);
     return true;
 }
@@ -261,6 +287,7 @@ static bool start_threads(struct mesh_app *app)
         .service = app->spec->name,
         .state = app->state,
         .arena_bytes = (size_t)mesh__config_int64(app->config, VAR_CALL_MEMORY_BYTES),
+        .leases = app->leases,
     };
 
     if (app->events != NULL) {
@@ -269,6 +296,7 @@ static bool start_threads(struct mesh_app *app)
         mesh__signals_connect(app->signals, ping_replicas, app->events);
     }
     app->jobs = mesh__jobs_start(&options);
+    mesh__leases_start(app->leases);
     mesh__readiness_start(app->readiness, app->db, app->server);
     return true;
 }
@@ -280,7 +308,7 @@ static bool start_all(struct mesh_app *app)
 {
     static bool (*const steps[])(struct mesh_app *) = {
         start_http,  wait_for_database, make_peers,   start_service,
-        make_events, start_server,      start_threads};
+        make_leases, make_events,       start_server, start_threads};
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (!steps[i](app) || atomic_load(mesh__stop_flag(app->stop))) {
@@ -304,11 +332,14 @@ static void stop_all(struct mesh_app *app)
     if (app->events_started) {
         mesh__events_stop(app->events);
     }
+    mesh__leases_stop(app->leases);
+    mesh__jobs_free(app->jobs);
     if (app->state_started && app->spec->stop != NULL) {
         app->spec->stop(app->state);
     }
     mesh__server_free(app->server);
     mesh__events_free(app->events);
+    mesh__leases_free(app->leases);
     mesh__client_thread_done();
     for (size_t i = 0; i < app->n_peers; i++) {
         mesh_client_free(app->peers[i]);

@@ -5,6 +5,7 @@
 #include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "db/db_impl.h"
 #include "mesh/log.h"
 #include "mesh/metrics.h"
@@ -123,9 +124,9 @@ void mesh__lease_left(struct mesh__lease_group *group, size_t i)
     pthread_mutex_unlock(&leases->lock);
 }
 
-const char *mesh__lease_replica(const struct mesh__lease_group *group)
+const char *mesh__leases_replica(const struct mesh__leases *leases)
 {
-    return group != NULL ? group->leases->replica : NULL;
+    return leases->replica;
 }
 
 /* ---- the other replicas ---- */
@@ -144,9 +145,9 @@ static MESH_STATUS remove_gone(struct mesh__leases *leases)
     struct mesh_ctx *ctx = leases->ctx;
     struct mesh_rows *rows;
 
-    MESH_TRY(mesh_db_query(
-        ctx, leases->db, &mesh__sql_end_sessions,
-        MESH_ARGS(mesh_text(leases->replica), mesh_int64(SESSION_OVER_MS)), &rows));
+    MESH_TRY(mesh_db_query(ctx, leases->db, &mesh__sql_end_sessions,
+                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(SESSION_OVER_MS)),
+                           &rows));
     for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
         const char *replica = mesh_row_text(rows, row, 0);
 
@@ -186,8 +187,7 @@ static MESH_STATUS look(struct mesh__leases *leases)
 {
     struct mesh_rows *rows;
 
-    MESH_TRY(
-        mesh_db_query(leases->ctx, leases->db, &mesh__sql_list_leases, MESH_NO_ARGS, &rows));
+    MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_list_leases, MESH_NO_ARGS, &rows));
     pthread_mutex_lock(&leases->lock);
     forget(leases);
     for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
@@ -378,7 +378,6 @@ static void *run(void *arg)
 {
     struct mesh__leases *leases = arg;
 
-    pthread_setname_np(pthread_self(), "mesh-leases");
     do {
         if (beat(leases) != MESH_OK) { /* the pool has logged that the database is away */
             tell_if_invalid(leases);
@@ -407,8 +406,8 @@ struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options
     pthread_mutex_init(&leases->lock, NULL);
     mesh__condition_init(&leases->wake_up);
     leases->replicas = mesh_gauge("mesh_replicas", "Replicas of this service that live", NULL);
-    leases->takeovers = mesh_counter(
-        "mesh_lease_takeovers_total", "Leases taken over from replicas that had gone", NULL);
+    leases->takeovers = mesh_counter("mesh_lease_takeovers_total",
+                                     "Leases taken over from replicas that had gone", NULL);
     leases->ended = mesh_counter("mesh_replica_sessions_ended_total",
                                  "Database sessions of replicas that had gone, ended", NULL);
     return leases;
@@ -440,15 +439,16 @@ struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const ch
 
 void mesh__leases_start(struct mesh__leases *leases)
 {
-    leases->started = true;
-    if (pthread_create(&leases->thread, NULL, run, leases) != 0) {
-        mesh__fatal("the thread of the leases cannot be made");
+    if (leases == NULL) {
+        return;
     }
+    leases->started = true;
+    mesh__thread_start(&leases->thread, "mesh-leases", run, leases);
 }
 
 void mesh__leases_stop(struct mesh__leases *leases)
 {
-    if (!leases->started) {
+    if (leases == NULL || !leases->started) {
         return;
     }
     leases->started = false;

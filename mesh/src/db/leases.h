@@ -32,7 +32,7 @@ struct mesh__leases_options {
 };
 
 struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options);
-/* Frees NULL, too. The leases that are held are given up, unless the database is away. */
+/* Stops it. What was held is given up, unless the database is away. */
 void mesh__leases_free(struct mesh__leases *leases);
 
 /*
@@ -41,8 +41,9 @@ void mesh__leases_free(struct mesh__leases *leases);
  */
 struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const char *name, size_t n,
                                            void (*changed)(void *arg), void *arg);
+/* NULL is fine, here and below. */
 void mesh__leases_start(struct mesh__leases *leases);
-/* Gives up what is held; before it, whoever uses a lease has stopped. */
+/* Gives up what is held; before it, whoever uses a lease has stopped. No callback comes after. */
 void mesh__leases_stop(struct mesh__leases *leases);
 
 /*
@@ -58,8 +59,8 @@ bool mesh__lease_unclean(const struct mesh__lease_group *group, size_t i);
  */
 void mesh__lease_left(struct mesh__lease_group *group, size_t i);
 
-/* The replica that options name, for statements that must be refused once another one holds the
- * lease; NULL without leases. */
-const char *mesh__lease_replica(const struct mesh__lease_group *group);
+/* The replica that options name: holder in the table of leases, for statements that must be refused
+ * once another one holds it. */
+const char *mesh__leases_replica(const struct mesh__leases *leases);
 
 #endif

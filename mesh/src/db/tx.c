@@ -11,6 +11,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define NAME_CHARS 63 /* Postgres cuts what is longer */
+#define TRACE_ID_CHARS 32
+
 static const struct mesh_sql begin_sql = {"begin", "begin"};
 static const struct mesh_sql commit_sql = {"commit", "commit"};
 static const struct mesh_sql rollback_sql = {"rollback", "rollback"};
@@ -160,8 +163,16 @@ static MESH_STATUS go_on(struct mesh_ctx *ctx, struct db_conn *conn)
 
 static bool send_trace(struct mesh_ctx *ctx, struct db_conn *conn)
 {
-    const char *name =
-        mesh_printf(ctx, "%.29s %s", conn->options->application_name, mesh_ctx_trace_id(ctx));
+    const char *service = conn->options->application_name;
+    const char *end = service + strlen(service);
+    const char *tag = strrchr(service, ' '); /* by which other replicas know our sessions */
+    const char *name;
+    ptrdiff_t room;
+
+    tag = tag != NULL ? tag : end;
+    room = NAME_CHARS - (end - tag) - 1 - TRACE_ID_CHARS;
+    name = mesh_printf(ctx, "%.*s%s %s", (int)(room < tag - service ? room : tag - service),
+                       service, tag, mesh_ctx_trace_id(ctx));
 
     return mesh__conn_send(conn, OP_EXECUTE, &trace_sql, MESH_ARGS(mesh_text(name)), false);
 }

@@ -51,7 +51,8 @@ struct mesh_events *mesh__events_new(const struct mesh_events_options *options)
     keep(events, &own->session_url);
     keep(events, &own->schema);
     events->subjects = format_text("%s.*.*.*", own->system);
-    events->label = format_text("%s-%s", own->system, own->service);
+    events->label = own->leases != NULL ? mesh__strdup(mesh__leases_replica(own->leases))
+                                        : format_text("%s-%s", own->system, own->service);
     pthread_mutex_init(&events->ping_lock, NULL);
     if (own->publishes) {
         events->relay = mesh__relay_new(events);

@@ -4,6 +4,7 @@
 #ifndef MESH_EVENTS_EVENTS_H
 #define MESH_EVENTS_EVENTS_H
 
+#include "db/leases.h"
 #include "mesh/db.h"
 #include "mesh/service.h"
 
@@ -19,6 +20,9 @@ struct mesh_events_options {
     const char *session_url; /* Postgres: not through a transaction pooler */
     const char *schema;
     struct mesh_db *db; /* the pool whose commits wake the relay */
+    /* Among the replicas; not started yet, and freed after the events. NULL: there are no others.
+     */
+    struct mesh__leases *leases;
     bool publishes;
     const struct mesh_inbox_type *inbox; /* NULL: no consumers */
     const void *inbox_handlers;

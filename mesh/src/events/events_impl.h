@@ -19,7 +19,7 @@ struct mesh_events {
     char *texts[6];
     size_t n_texts;
     char *subjects;              /* pattern of every event of the system */
-    char *label;                 /* "fashion-order", shown by the servers */
+    char *label;                 /* "fashion-order 3f9a01bc", shown by the servers */
     struct mesh__relay *relay;   /* NULL: publishes nothing */
     struct mesh__reader *reader; /* consumes, and keeps the connection for pings */
     bool started;

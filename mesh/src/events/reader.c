@@ -121,6 +121,37 @@ static void pause_until(struct mesh__reader *reader, int64_t until_ns)
     pthread_mutex_unlock(&reader->lock);
 }
 
+/* What is another replica's now is left, and what has become ours begins anew at its cursor. */
+static void follow_lease(struct mesh__reader *reader, int partition)
+{
+    uint64_t term = mesh__lease_term(reader->leases, (size_t)partition);
+
+    if (term == reader->terms[partition]) {
+        return;
+    }
+    reader->terms[partition] = term;
+    for (size_t i = 0; i < reader->n_shares; i++) {
+        struct mesh__share *share = &reader->shares[i];
+
+        if (share->partition == partition) {
+            mesh__share_close(reader, share);
+            share->held = term != 0;
+            share->careful = mesh__lease_unclean(reader->leases, (size_t)partition);
+            share->retry_ns = 0;
+        }
+    }
+    if (term == 0) {
+        mesh__lease_left(reader->leases, (size_t)partition);
+    }
+}
+
+static void follow_leases(struct mesh__reader *reader)
+{
+    for (int partition = 0; partition < MESH_PARTITIONS; partition++) {
+        follow_lease(reader, partition);
+    }
+}
+
 static void measure(struct mesh__reader *reader)
 {
     for (size_t i = 0; i < reader->n_shares; i++) {
@@ -133,6 +164,7 @@ static void tend(struct mesh__reader *reader)
     bool busy = false;
     int64_t until_ns = reader->check_ns;
 
+    follow_leases(reader);
     if (mesh__now_ns() >= reader->check_ns) {
         reader->check_ns = mesh__in_ms(CHECK_MS);
         /* If the broker does not answer, the connection will be closed. */
@@ -153,6 +185,11 @@ static void tend(struct mesh__reader *reader)
     sleep_until(reader, until_ns);
 }
 
+static void leases_changed(void *arg)
+{
+    wake(arg);
+}
+
 static void *reader_main(void *arg)
 {
     struct mesh__reader *reader = arg;
@@ -164,6 +201,7 @@ static void *reader_main(void *arg)
         } else if (reconnect(reader) == MESH_OK) {
             reader->backoff.last_ms = 0;
         } else {
+            follow_leases(reader);
             measure(reader);
             pause_until(reader, mesh__backoff_next(&reader->backoff));
         }
@@ -270,6 +308,10 @@ struct mesh__reader *mesh__reader_new(struct mesh_events *events)
     if (events->options.inbox != NULL) {
         reader->db = mesh__db_new(&options);
         make_shares(reader);
+        if (events->options.leases != NULL) {
+            reader->leases = mesh__leases_add(events->options.leases, "partition", MESH_PARTITIONS,
+                                              leases_changed, reader);
+        }
     }
     return reader;
 }

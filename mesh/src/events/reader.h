@@ -39,6 +39,8 @@ struct mesh__share {
     char *subject;               /* of its events */
     struct mesh__cursor cursor;  /* as in the database */
     struct mesh__cursor reached; /* further, if what follows the cursor was skipped */
+    bool held;                   /* ours to read */
+    bool careful;                /* whoever read it before came to no good end */
     bool open;                   /* has a consumer */
     int64_t created_us;          /* of the stream that the consumer reads */
     int64_t moved_ns;            /* when the cursor was last written */
@@ -62,6 +64,8 @@ struct mesh__reader {
     struct mesh_ctx *event_ctx; /* of the event being handled */
     struct mesh__share *shares;
     size_t n_shares;
+    struct mesh__lease_group *leases; /* of the partitions */
+    uint64_t terms[MESH_PARTITIONS];  /* under which its shares are read; 0: another replica's */
     struct mesh__backoff backoff;
     int64_t check_ns; /* of the next comparison with the stream */
 

@@ -249,6 +249,10 @@ void mesh__share_measure(struct mesh__reader *reader, struct mesh__share *share)
 {
     int64_t now_ns = mesh__now_ns();
 
+    if (!share->held) { /* another replica shows it */
+        mesh_gauge_set(share->lag, 0);
+        share->current_ns = now_ns;
+    }
     if (share->open && mesh__link_up(&reader->link)) {
         uint64_t lag = mesh__inflow_lag(reader, share);
 
@@ -328,7 +332,7 @@ bool mesh__share_tend(struct mesh__reader *reader, struct mesh__share *share)
 {
     const char *broken;
 
-    if (mesh__now_ns() < share->retry_ns) {
+    if (!share->held || mesh__now_ns() < share->retry_ns) {
         return false;
     }
     if (share->open && (broken = mesh__inflow_broken(reader, share)) != NULL) {
@@ -361,6 +365,9 @@ int64_t mesh__share_due_ns(struct mesh__reader *reader, struct mesh__share *shar
     int64_t due_ns = share->retry_ns;
     int64_t other_ns;
 
+    if (!share->held) {
+        return MESH_NO_DEADLINE;
+    }
     if (!share->open || due_ns > mesh__now_ns()) {
         return due_ns;
     }

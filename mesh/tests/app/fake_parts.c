@@ -9,7 +9,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#define TAG_CHARS 9 /* " 3f9a01bc" */
 
 struct fake *fake;
 
@@ -32,8 +35,11 @@ struct mesh_db {
 
 struct mesh_db *mesh__db_new(const struct mesh_db_options *options)
 {
-    fake_say("db_new %s %s %s %d %s %s", options->url, options->schema, options->application_name,
-             options->size, options->named ? "named" : "unnamed", options->metric_label);
+    size_t name = strlen(options->application_name) - TAG_CHARS; /* the tag is another each time */
+
+    fake_say("db_new %s %s %.*s %d %s %s", options->url, options->schema, (int)name,
+             options->application_name, options->size, options->named ? "named" : "unnamed",
+             options->metric_label);
     return calloc(1, sizeof(struct mesh_db));
 }
 
@@ -100,6 +106,60 @@ MESH_STATUS mesh__migrate_check(struct mesh_ctx *ctx, struct mesh_db *db,
     (void)migrations;
     (void)compatible_from;
     return status == MESH_OK ? MESH_OK : mesh_fail(ctx, status, "migration 0001_a is missing");
+}
+
+/* ---- leases --------------------------------------------------------------------------------- */
+
+struct mesh__leases {
+    int unused;
+};
+
+struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options)
+{
+    fake_say("leases_new %s %s", options->url, options->schema);
+    return calloc(1, sizeof(struct mesh__leases));
+}
+
+struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const char *name, size_t n,
+                                           void (*changed)(void *arg), void *arg)
+{
+    (void)leases;
+    (void)changed;
+    (void)arg;
+    fake_say("leases_add %s %zu", name, n);
+    return NULL; /* always ours */
+}
+
+void mesh__leases_start(struct mesh__leases *leases)
+{
+    if (leases != NULL) {
+        fake_say("leases_start");
+    }
+}
+
+void mesh__leases_stop(struct mesh__leases *leases)
+{
+    if (leases != NULL) {
+        fake_say("leases_stop");
+    }
+}
+
+void mesh__leases_free(struct mesh__leases *leases)
+{
+    free(leases);
+}
+
+uint64_t mesh__lease_term(const struct mesh__lease_group *group, size_t i)
+{
+    (void)group;
+    (void)i;
+    return 1;
+}
+
+void mesh__lease_left(struct mesh__lease_group *group, size_t i)
+{
+    (void)group;
+    (void)i;
 }
 
 /* ---- clients -------------------------------------------------------------------------------- */

@@ -113,11 +113,94 @@ static MESH_STATUS holding(struct mesh_ctx *ctx, void *service, bool *ret_more)
     return MESH_OK;
 }
 
+/* ---- leases that the test gives and takes ---- */
+
+struct mesh__leases {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    char added[64];
+    size_t n_added;
+    void (*call)(void *arg);
+    void *arg;
+    uint64_t term;
+    int left; /* times */
+};
+
+struct mesh__lease_group {
+    struct mesh__leases *leases;
+};
+
+static struct mesh__leases leases = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                     .changed = PTHREAD_COND_INITIALIZER};
+static struct mesh__lease_group lease_group = {&leases};
+
+struct mesh__lease_group *mesh__leases_add(struct mesh__leases *to, const char *name, size_t n,
+                                           void (*changed)(void *arg), void *arg)
+{
+    to->n_added += n;
+    (void)snprintf(to->added, sizeof(to->added), "%s", name);
+    to->call = changed;
+    to->arg = arg;
+    return &lease_group;
+}
+
+uint64_t mesh__lease_term(const struct mesh__lease_group *group, size_t i)
+{
+    uint64_t term;
+
+    if (group == NULL) {
+        return 1;
+    }
+    CHECK_INT(i, 0);
+    pthread_mutex_lock(&leases.mutex);
+    term = leases.term;
+    pthread_mutex_unlock(&leases.mutex);
+    return term;
+}
+
+void mesh__lease_left(struct mesh__lease_group *group, size_t i)
+{
+    if (group != NULL) {
+        CHECK_INT(i, 0);
+        pthread_mutex_lock(&leases.mutex);
+        leases.left++;
+        pthread_cond_broadcast(&leases.changed);
+        pthread_mutex_unlock(&leases.mutex);
+    }
+}
+
+static void set_term(uint64_t term)
+{
+    pthread_mutex_lock(&leases.mutex);
+    leases.term = term;
+    leases.left = 0;
+    pthread_mutex_unlock(&leases.mutex);
+    leases.call(leases.arg);
+}
+
+static void wait_until_left(void)
+{
+    pthread_mutex_lock(&leases.mutex);
+    while (leases.left == 0) {
+        pthread_cond_wait(&leases.changed, &leases.mutex);
+    }
+    pthread_mutex_unlock(&leases.mutex);
+}
+
+/* ---- running ---- */
+
 static struct mesh__jobs *start(const struct mesh_job *jobs, struct shared *shared)
 {
-    const struct mesh__jobs_options options = {.jobs = jobs, .service = "shop", .state = shared};
+    const struct mesh__jobs_options options = {
+        .jobs = jobs, .service = "shop", .state = shared, .leases = &leases};
 
     return mesh__jobs_start(&options);
+}
+
+static void end(struct mesh__jobs *jobs, int64_t grace_ms)
+{
+    mesh__jobs_stop(jobs, grace_ms);
+    mesh__jobs_free(jobs);
 }
 
 static uint64_t counter(const char *name, const char *job)
@@ -138,7 +221,7 @@ TEST(a_job_runs_again_and_again_each_time_with_a_trace_of_its_own)
     shared_init(&shared);
     jobs = start(list, &shared);
     wait_for_runs(&shared, 3);
-    mesh__jobs_stop(jobs, 1000);
+    end(jobs, 1000);
     CHECK(counter("mesh_job_runs_total", "count") == (uint64_t)shared.runs);
     CHECK_INT(counter("mesh_job_failures_total", "count"), 0);
     CHECK_INT(strlen(shared.traces[0]), 32);
@@ -160,7 +243,7 @@ TEST(a_run_that_leaves_work_undone_is_followed_by_the_next_at_once)
     shared.runs_with_more = 3;
     jobs = start(list, &shared);
     wait_for_runs(&shared, 4); /* the first waits for a tenth of the interval, at most a second */
-    mesh__jobs_stop(jobs, 1000);
+    end(jobs, 1000);
     CHECK_INT(shared.runs, 4);
 }
 
@@ -180,7 +263,7 @@ TEST(a_failure_is_counted_logged_once_and_followed_by_the_next_run)
     shared.answer = MESH_OK;
     pthread_mutex_unlock(&shared.mutex);
     wait_for_runs(&shared, failed + 2); /* so that one good run has been recorded */
-    mesh__jobs_stop(jobs, 1000);
+    end(jobs, 1000);
     CHECK_INT(counter("mesh_job_failures_total", "fail"), failed);
     CHECK_INT(log_count("job failed: nothing works"), 1);
     CHECK_INT(log_count("UNAVAILABLE"), 1);
@@ -194,7 +277,7 @@ TEST(a_stop_wakes_a_job_that_waits)
     int64_t start_ns = mesh__now_ns();
 
     shared_init(&shared);
-    mesh__jobs_stop(start(list, &shared), 60000);
+    end(start(list, &shared), 60000);
     CHECK(mesh__now_ns() - start_ns < 5 * MESH_NS_PER_S);
 }
 
@@ -212,7 +295,7 @@ TEST(a_run_under_way_may_finish_within_the_grace_period)
     CHECK(shared.in_run);
     shared.let_go = true;
     pthread_mutex_unlock(&shared.mutex);
-    mesh__jobs_stop(jobs, 60000);
+    end(jobs, 60000);
     CHECK_INT(shared.saw_cancel, 0);
     CHECK_INT(shared.runs, 1); /* none began after the finish, though there was more to do */
 }
@@ -228,7 +311,7 @@ TEST(a_run_that_does_not_end_is_cancelled_after_the_grace_period)
     jobs = start(list, &shared);
     wait_for_runs(&shared, 1);
     start_ns = mesh__now_ns();
-    mesh__jobs_stop(jobs, 30);
+    end(jobs, 30);
     CHECK(mesh__now_ns() - start_ns >= 30 * MESH_NS_PER_MS);
     CHECK_INT(shared.saw_cancel, 1);
 }
@@ -244,17 +327,81 @@ TEST(several_jobs_run_beside_each_other)
     shared_init(&shared);
     jobs = start(list, &shared);
     wait_for_runs(&shared, 10); /* one hangs, so the other one made nine */
-    mesh__jobs_stop(jobs, 0);
+    end(jobs, 0);
     CHECK(counter("mesh_job_runs_total", "counts") >= 9);
+}
+
+TEST(a_single_job_runs_while_its_lease_is_held_and_leaves_it_between_runs)
+{
+    const struct mesh_job list[] = {
+        {.name = "one", .interval_ms = 1, .run = counting, .single = true}, {0}};
+    struct shared shared;
+    struct mesh__jobs *jobs;
+    int runs;
+
+    shared_init(&shared);
+    leases.term = 0;
+    leases.n_added = 0;
+    jobs = start(list, &shared);
+    CHECK_TEXT(leases.added, "job one");
+    CHECK_INT(leases.n_added, 1);
+    set_term(1);
+    wait_for_runs(&shared, 2);
+    set_term(0);
+    wait_until_left();
+    pthread_mutex_lock(&shared.mutex);
+    runs = shared.runs;
+    pthread_mutex_unlock(&shared.mutex);
+    set_term(2);
+    wait_for_runs(&shared, runs + 1);
+    set_term(0);
+    wait_until_left();
+    end(jobs, 1000);
+}
+
+TEST(a_run_under_way_keeps_its_lease_from_being_left)
+{
+    const struct mesh_job list[] = {
+        {.name = "long", .interval_ms = 3600000, .run = holding, .single = true}, {0}};
+    struct shared shared;
+    struct mesh__jobs *jobs;
+
+    shared_init(&shared);
+    leases.term = 1;
+    jobs = start(list, &shared);
+    wait_for_runs(&shared, 1);
+    set_term(0);
+    CHECK_INT(leases.left, 0); /* the callback has returned; only the run's end leaves it */
+    pthread_mutex_lock(&shared.mutex);
+    CHECK(shared.in_run);
+    shared.let_go = true;
+    pthread_mutex_unlock(&shared.mutex);
+    wait_until_left();
+    end(jobs, 1000);
+}
+
+TEST(a_job_of_all_replicas_asks_for_no_lease)
+{
+    const struct mesh_job list[] = {{.name = "all", .interval_ms = 1, .run = counting}, {0}};
+    struct shared shared;
+    struct mesh__jobs *jobs;
+
+    shared_init(&shared);
+    leases.term = 0;
+    leases.n_added = 0;
+    jobs = start(list, &shared);
+    wait_for_runs(&shared, 1);
+    end(jobs, 1000);
+    CHECK_INT(leases.n_added, 0);
 }
 
 TEST(no_jobs_are_fine)
 {
     const struct mesh__jobs_options none = {.jobs = NULL};
 
-    mesh__jobs_stop(mesh__jobs_start(&none), 0);
+    end(mesh__jobs_start(&none), 0);
     mesh__jobs_finish(NULL);
-    mesh__jobs_stop(NULL, 0);
+    end(NULL, 0);
 }
 
 static int set_up(void **state)

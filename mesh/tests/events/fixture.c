@@ -248,8 +248,9 @@ void count_and_commit(struct service *service, const char *key, int n)
     }
 }
 
-struct mesh_events *start_events(struct service *service, bool publishes,
-                                 const struct mesh_inbox_type *inbox, void *state)
+struct mesh_events *start_replica(struct service *service, bool publishes,
+                                  const struct mesh_inbox_type *inbox, void *state,
+                                  struct mesh__leases *leases)
 {
     const struct mesh_events_options options = {.system = service->system,
                                                 .service = "counter",
@@ -257,6 +258,7 @@ struct mesh_events *start_events(struct service *service, bool publishes,
                                                 .session_url = service->url,
                                                 .schema = service->schema,
                                                 .db = service->db,
+                                                .leases = leases,
                                                 .publishes = publishes,
                                                 .inbox = inbox,
                                                 .state = state,
@@ -268,6 +270,12 @@ struct mesh_events *start_events(struct service *service, bool publishes,
     left.events[left.n_events++] = events;
     mesh__events_start(events);
     return events;
+}
+
+struct mesh_events *start_events(struct service *service, bool publishes,
+                                 const struct mesh_inbox_type *inbox, void *state)
+{
+    return start_replica(service, publishes, inbox, state, NULL);
 }
 
 void stop_events(struct mesh_events *events)

@@ -19,7 +19,10 @@ static const struct mesh_peer peers[] = {
     {0},
 };
 
-static const struct mesh_job jobs[] = {{"sweep", 500, sweep_run}, {0}};
+static const struct mesh_job jobs[] = {
+    {.name = "sweep", .interval_ms = 500, .run = sweep_run},
+    {0},
+};
 
 int main(int argc, char **argv)
 {
