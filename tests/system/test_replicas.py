@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replicas come, go, die and hang while orders are placed: every event has its effect once, in the order of its key.
+
+CMESH_REPLICA_ORDERS=N places more orders.
+"""
+import os
+import time
+
+import psycopg
+
+from books import books_are_right
+from cluster import eventually
+from load import Load
+
+ORDERS = int(os.environ.get("CMESH_REPLICA_ORDERS", "400"))
+SERVICES = ("delivery", "customercenter")
+STOCK = 1000000
+PARTITIONS = 8
+TAKEOVER = 5  # seconds
+
+
+def held(process):
+    """How many partitions this replica reads."""
+    return sum(process.metric("mesh_lease_held", lease=f"partition/{i}") for i in range(PARTITIONS))
+
+
+def shared_out(processes):
+    counts = [held(p) for p in processes]
+    assert sum(counts) == PARTITIONS, counts
+    assert max(counts) <= -(-PARTITIONS // len(processes)), counts
+    return True
+
+
+def wait_until_shared_out(cluster, service, seconds=10):
+    live = [p for p in cluster.processes[service] if p.popen is not None]
+    eventually(lambda: shared_out(live), seconds, f"the partitions of {service} are shared out")
+
+
+def parked(cluster):
+    return sum(cluster.query(f"select count(*) from fashion_{s}.dead_letter")[0][0]
+               for s in ("order", "payment", "product", *SERVICES))
+
+
+def test_CP_24_E2E_FS_9_one_three_one_replicas_under_load(cluster, store):
+    products = [store.register(stock=STOCK) for _ in range(4)]
+    part = ORDERS // 5
+    with Load(store, products) as load:
+        load.wait_for_more(part)
+        for service in SERVICES:
+            for _ in range(2):
+                cluster.add_replica(service)
+            wait_until_shared_out(cluster, service)
+        load.wait_for_more(part)
+        for service in SERVICES:  # one dies without a word
+            cluster.processes[service][1].kill()
+            wait_until_shared_out(cluster, service, TAKEOVER)
+        load.wait_for_more(part)
+        for service in SERVICES:
+            cluster.processes[service][1].start()
+            wait_until_shared_out(cluster, service)
+        load.wait_for_more(part)
+        for service in SERVICES:
+            for process in cluster.processes[service][1:]:
+                process.stop()
+            wait_until_shared_out(cluster, service)
+        load.wait_for_more(part)
+    eventually(lambda: books_are_right(store, products, STOCK, load.result()), 30, "the books are right")
+    assert parked(cluster) == 0
+
+
+def test_a_replica_that_hangs_is_taken_over_from_and_does_no_harm_when_it_goes_on(cluster, store):
+    products = [store.register(stock=STOCK) for _ in range(4)]
+    with Load(store, products) as load:
+        for service in SERVICES:
+            others = cluster.processes[service]
+            hung = cluster.add_replica(service)
+            wait_until_shared_out(cluster, service)
+            hung.pause()
+            start = time.monotonic()
+            eventually(lambda s=service, h=hung: all_held_without(cluster, s, h), TAKEOVER, "taken over")
+            print(f"{service}: taken over after {time.monotonic() - start:.1f} s")
+            load.wait_for_more(ORDERS // 10)
+            hung.go_on()
+            wait_until_shared_out(cluster, service)
+            assert len(others) > 1
+            hung.stop()
+    eventually(lambda: books_are_right(store, products, STOCK, load.result()), 30, "the books are right")
+
+
+def all_held_without(cluster, service, hung):
+    live = [p for p in cluster.processes[service] if p.popen is not None and p is not hung]
+    return sum(held(p) for p in live) == PARTITIONS
+
+
+def replicas_of(cluster, service):
+    return {row[0] for row in cluster.query(f"select id from fashion_{service}.replica")}
+
+
+def batches_under_way(cluster):
+    """The application names of sessions of delivery that have executed a part of a transaction and wait for a lock."""
+    return [row[0] for row in cluster.query(
+        "select application_name from pg_stat_activity where wait_event_type = 'Lock'"
+        " and usename = 'fashion_delivery' and strpos(query, 'insert into deliveries') > 0")]
+
+
+def test_a_replica_stopped_in_the_middle_of_a_batch_keeps_no_locks_and_its_late_commit_fails(cluster, store):
+    product = store.register(stock=STOCK)
+    before = replicas_of(cluster, "delivery")
+    hung = cluster.add_replica("delivery")
+    wait_until_shared_out(cluster, "delivery")
+    (name,) = replicas_of(cluster, "delivery") - before
+    ended = cluster["delivery"].metric("mesh_replica_sessions_ended_total")
+    with psycopg.connect(cluster.database_url) as admin:
+        admin.execute("lock table fashion_delivery.deliveries in access exclusive mode")
+        ids = [store.place(product, customer=f"hung-{i}").order.order_id for i in range(40)]
+        eventually(lambda: name in batches_under_way(cluster), 10, "it is in the middle of a batch")
+        hung.pause()
+    # Now its statement has been executed, and it will not send the end of its transaction.
+    eventually(lambda: all_held_without(cluster, "delivery", hung), TAKEOVER, "taken over")
+    eventually(lambda: books_are_right(store, [product], STOCK, ids), 10, "the books are right without it")
+    assert cluster["delivery"].metric("mesh_replica_sessions_ended_total") > ended
+    hung.go_on()
+    wait_until_shared_out(cluster, "delivery")
+    assert books_are_right(store, [product], STOCK, ids)
+    assert parked(cluster) == 0
+    hung.stop()
