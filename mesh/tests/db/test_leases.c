@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replicas share leases out, and take over from those that die or hang. */
-#include "db/leases.h"
-
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "db/leases.h"
 #include "fixture.h"
 #include "test.h"
 
@@ -37,8 +36,8 @@ static void start(struct replica *replica, const char *id, size_t n)
     struct mesh_db_options options = fixture_options(SCHEMA, 1);
 
     *replica = (struct replica){.n = n};
-    replica->leases = mesh__leases_new(&(struct mesh__leases_options){
-        .url = options.url, .schema = SCHEMA, .replica = id});
+    replica->leases = mesh__leases_new(
+        &(struct mesh__leases_options){.url = options.url, .schema = SCHEMA, .replica = id});
     replica->group = mesh__leases_add(replica->leases, "part", n, changed, replica);
     mesh__leases_start(replica->leases);
 }
@@ -108,7 +107,8 @@ static int set_up(void **state __attribute__((unused)))
     db = fixture_pool(SCHEMA, 1);
     CHECK_INT(mesh__migrate(ctx, db, none, 0, &applied), MESH_OK);
     mesh__db_free(db);
-    fixture_run(SCHEMA, "create table held_row (id int primary key); insert into held_row values (1)");
+    fixture_run(SCHEMA,
+                "create table held_row (id int primary key); insert into held_row values (1)");
     return 0;
 }
 
@@ -228,8 +228,7 @@ static pid_t start_process(const char *id)
             _exit(2);
         }
         start(&replica, id, MAX);
-        if (!wait_until_spread((struct replica *[]){&replica}, 1) ||
-            write(ready[1], "", 1) != 1) {
+        if (!wait_until_spread((struct replica *[]){&replica}, 1) || write(ready[1], "", 1) != 1) {
             _exit(3);
         }
         raise(SIGSTOP); /* and goes on when it is told to */
