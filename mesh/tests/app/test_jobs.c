@@ -130,17 +130,17 @@ struct mesh__lease_group {
     struct mesh__leases *leases;
 };
 
-static struct mesh__leases leases = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                                     .changed = PTHREAD_COND_INITIALIZER};
-static struct mesh__lease_group lease_group = {&leases};
+static struct mesh__leases given = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                    .changed = PTHREAD_COND_INITIALIZER};
+static struct mesh__lease_group lease_group = {&given};
 
-struct mesh__lease_group *mesh__leases_add(struct mesh__leases *to, const char *name, size_t n,
+struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const char *name, size_t n,
                                            void (*changed)(void *arg), void *arg)
 {
-    to->n_added += n;
-    (void)snprintf(to->added, sizeof(to->added), "%s", name);
-    to->call = changed;
-    to->arg = arg;
+    leases->n_added += n;
+    (void)snprintf(leases->added, sizeof(leases->added), "%s", name);
+    leases->call = changed;
+    leases->arg = arg;
     return &lease_group;
 }
 
@@ -152,9 +152,9 @@ uint64_t mesh__lease_term(const struct mesh__lease_group *group, size_t i)
         return 1;
     }
     CHECK_INT(i, 0);
-    pthread_mutex_lock(&leases.mutex);
-    term = leases.term;
-    pthread_mutex_unlock(&leases.mutex);
+    pthread_mutex_lock(&given.mutex);
+    term = given.term;
+    pthread_mutex_unlock(&given.mutex);
     return term;
 }
 
@@ -162,29 +162,29 @@ void mesh__lease_left(struct mesh__lease_group *group, size_t i)
 {
     if (group != NULL) {
         CHECK_INT(i, 0);
-        pthread_mutex_lock(&leases.mutex);
-        leases.left++;
-        pthread_cond_broadcast(&leases.changed);
-        pthread_mutex_unlock(&leases.mutex);
+        pthread_mutex_lock(&given.mutex);
+        given.left++;
+        pthread_cond_broadcast(&given.changed);
+        pthread_mutex_unlock(&given.mutex);
     }
 }
 
 static void set_term(uint64_t term)
 {
-    pthread_mutex_lock(&leases.mutex);
-    leases.term = term;
-    leases.left = 0;
-    pthread_mutex_unlock(&leases.mutex);
-    leases.call(leases.arg);
+    pthread_mutex_lock(&given.mutex);
+    given.term = term;
+    given.left = 0;
+    pthread_mutex_unlock(&given.mutex);
+    given.call(given.arg);
 }
 
 static void wait_until_left(void)
 {
-    pthread_mutex_lock(&leases.mutex);
-    while (leases.left == 0) {
-        pthread_cond_wait(&leases.changed, &leases.mutex);
+    pthread_mutex_lock(&given.mutex);
+    while (given.left == 0) {
+        pthread_cond_wait(&given.changed, &given.mutex);
     }
-    pthread_mutex_unlock(&leases.mutex);
+    pthread_mutex_unlock(&given.mutex);
 }
 
 /* ---- running ---- */
@@ -192,7 +192,7 @@ static void wait_until_left(void)
 static struct mesh__jobs *start(const struct mesh_job *jobs, struct shared *shared)
 {
     const struct mesh__jobs_options options = {
-        .jobs = jobs, .service = "shop", .state = shared, .leases = &leases};
+        .jobs = jobs, .service = "shop", .state = shared, .leases = &given};
 
     return mesh__jobs_start(&options);
 }
@@ -340,11 +340,11 @@ TEST(a_single_job_runs_while_its_lease_is_held_and_leaves_it_between_runs)
     int runs;
 
     shared_init(&shared);
-    leases.term = 0;
-    leases.n_added = 0;
+    given.term = 0;
+    given.n_added = 0;
     jobs = start(list, &shared);
-    CHECK_TEXT(leases.added, "job one");
-    CHECK_INT(leases.n_added, 1);
+    CHECK_TEXT(given.added, "job one");
+    CHECK_INT(given.n_added, 1);
     set_term(1);
     wait_for_runs(&shared, 2);
     set_term(0);
@@ -367,11 +367,11 @@ TEST(a_run_under_way_keeps_its_lease_from_being_left)
     struct mesh__jobs *jobs;
 
     shared_init(&shared);
-    leases.term = 1;
+    given.term = 1;
     jobs = start(list, &shared);
     wait_for_runs(&shared, 1);
     set_term(0);
-    CHECK_INT(leases.left, 0); /* the callback has returned; only the run's end leaves it */
+    CHECK_INT(given.left, 0); /* the callback has returned; only the run's end leaves it */
     pthread_mutex_lock(&shared.mutex);
     CHECK(shared.in_run);
     shared.let_go = true;
@@ -387,12 +387,12 @@ TEST(a_job_of_all_replicas_asks_for_no_lease)
     struct mesh__jobs *jobs;
 
     shared_init(&shared);
-    leases.term = 0;
-    leases.n_added = 0;
+    given.term = 0;
+    given.n_added = 0;
     jobs = start(list, &shared);
     wait_for_runs(&shared, 1);
     end(jobs, 1000);
-    CHECK_INT(leases.n_added, 0);
+    CHECK_INT(given.n_added, 0);
 }
 
 TEST(no_jobs_are_fine)

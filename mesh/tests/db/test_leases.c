@@ -231,7 +231,7 @@ static pid_t start_process(const char *id)
         if (!wait_until_spread((struct replica *[]){&replica}, 1) || write(ready[1], "", 1) != 1) {
             _exit(3);
         }
-        raise(SIGSTOP); /* and goes on when it is told to */
+        (void)raise(SIGSTOP); /* and goes on when it is told to */
         if (mesh_tx_commit(ctx, &tx) == MESH_OK) {
             _exit(4);
         }
