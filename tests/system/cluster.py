@@ -152,7 +152,7 @@ class Cluster:
         )
         for peer in PEERS.get(service, ()):
             env[f"MESH_PEER_{peer.upper()}"] = f"127.0.0.1:{self.processes[peer][0].grpc_port}"
-        env.update({k: v for k, v in self.settings.items() if k.startswith(service.upper() + "_")})
+        env.update({k: v for k, v in self.settings.items() if k.startswith((service.upper() + "_", "MESH_"))})
         if service == "delivery" and "SYSENV" in self.settings:
             env["SYSENV"] = self.settings["SYSENV"]
         return env

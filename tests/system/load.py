@@ -32,13 +32,13 @@ def until_final(call, seconds=30):
         time.sleep(0.05)
 
 
-def shop(store, products, number):
-    """One customer's visit: an order, and for every fifth a change of mind."""
+def shop(store, products, number, cancels):
+    """One customer's visit: an order, and for every fifth a change of mind if `cancels`."""
     request_id = new_id()
     answer = until_final(lambda: store.place(products[number % len(products)], 1 + number % 3, customer=f"kill-{number}",
                                              request_id=request_id, timeout=3))
     assert answer is not None  # there is enough of everything
-    if number % 5 == 0:
+    if cancels and number % 5 == 0:
         by = store.cancel if number % 2 else store.cancel_delivery
         until_final(lambda: by_either(store, by, answer.order.order_id))
     return answer.order.order_id
@@ -47,7 +47,8 @@ def shop(store, products, number):
 class Load:
     """Customers who come one after the other to each of the threads, until the load is stopped."""
 
-    def __init__(self, store, products):
+    def __init__(self, store, products, cancels=True):
+        self.cancels = cancels
         self.numbers = itertools.count()
         self.over = threading.Event()
         self.ids = []
@@ -56,7 +57,7 @@ class Load:
 
     def follow(self, store, products):
         while not self.over.wait(PAUSE):
-            self.ids.append(shop(store, products, next(self.numbers)))
+            self.ids.append(shop(store, products, next(self.numbers), self.cancels))
 
     def __enter__(self):
         return self

@@ -3,67 +3,18 @@
 
 The seed is printed; CMESH_KILL_SEED=N runs the same order of victims again.
 """
-import contextlib
 import os
-import pathlib
 import random
-import signal
-import subprocess
 import time
 
 from books import books_are_right
 from cluster import SERVICES, eventually
 from load import Load
+from servers import restart_nats, restart_postgres
 
 ORDERS = int(os.environ.get("CMESH_KILL_ORDERS", "300"))
 STOCK = 1000000
 ARTICLES = 4
-
-
-def children(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def state(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return "Z"
-
-
-def kill_server(pid):
-    """kill -9 of a server and all its processes."""
-    os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: state(pid) == "T")  # from here on it makes no more of them
-    pids = [*children(pid), pid]
-    for p in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(p, signal.SIGKILL)
-    eventually(lambda: all(state(p) == "Z" for p in pids), 10)
-
-
-def start_server(variable):
-    subprocess.run(["bash", "-c", os.environ[variable]], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def restart_postgres(pause):
-    folder = pathlib.Path(os.environ["TEST_PG_DIR"])
-    kill_server(int((folder / "postmaster.pid").read_text().split()[0]))
-    # Nothing of it runs; but where the first process of a container reaps late, its number looks alive.
-    for lock in (folder / "postmaster.pid", *folder.parent.glob(".s.PGSQL.*.lock")):
-        lock.unlink()
-    time.sleep(pause)
-    start_server("TEST_PG_START")
-    os.environ["TEST_PG_PID"] = (folder / "postmaster.pid").read_text().split()[0]
-
-
-def restart_nats(pause):
-    pid_file = pathlib.Path(os.environ["TEST_NATS_DIR"]).parent / "nats.pid"
-    kill_server(int(pid_file.read_text()))
-    time.sleep(pause)
-    start_server("TEST_NATS_START")
-    os.environ["TEST_NATS_PID"] = pid_file.read_text()
 
 
 def restart(cluster, victim, pause):
