@@ -8,7 +8,8 @@ import grpc
 from books import books_are_right
 from cluster import eventually
 from fashion.customercenter.v1 import customercenter_pb2_grpc
-from store import PAID, SHIPPED, Dashboard, new_id, reason
+from load import until_final
+from store import PAID, SHIPPED, Dashboard, Store, new_id, reason
 
 WATCHERS = 20
 
@@ -38,6 +39,25 @@ def test_FS_D_2_FS_D_3_FS_X_9_orders_and_cancels_at_once_leave_the_books_right(s
     assert set(refusals) <= {"INSUFFICIENT_STOCK", "CANCELLED_BY_CUSTOMER", grpc.StatusCode.NOT_FOUND,
                              grpc.StatusCode.UNAVAILABLE}
     eventually(lambda: books_are_right(store, products, 60, ids), 20, "the books are right")
+
+
+def test_FS_D_3_a_thousand_repeats_of_one_request_by_32_clients_are_one_order_and_one_payment(cluster, store):
+    product = store.register(stock=100)
+    request_id = new_id()
+
+    def repeat(number):
+        ids = set()
+        with Store(cluster) as client:
+            for _ in range(1000 // 32 + (number < 1000 % 32)):
+                answer = until_final(lambda: client.place(product, 3, customer="repeater", request_id=request_id))
+                ids.add(answer.order.order_id)
+        return ids
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        (order_id,) = set().union(*pool.map(repeat, range(32)))
+    eventually(lambda: books_are_right(store, [product], 100, [order_id]), 20, "the books are right")
+    assert [o.order_id for o in store.all_orders("repeater")] == [order_id]
+    assert store.get_payment(order_id).amount_krw == 3 * 50000
 
 
 def test_FS_N_4_twenty_watchers_see_every_order_under_load(cluster, store):
