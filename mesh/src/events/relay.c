@@ -501,7 +501,10 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
                                             .size = 1,
                                             .named = true,
                                             .metric_label = "relay",
-                                            .settings = "-c enable_seqscan=off"};
+                                            /* Else a planner that knows nothing of the
+                                             * outbox reads all of it in every pass. */
+                                            .settings = "-c enable_seqscan=off "
+                                                        "-c max_parallel_workers_per_gather=0"};
 
     relay->events = events;
     relay->db = mesh__db_new(&options);

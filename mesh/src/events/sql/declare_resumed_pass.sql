@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The rest of a pass that was broken off: what its snapshot $2 saw, after row $3. The least id is
--- there as in a whole pass.
+-- The rest of a pass that was broken off: what its snapshot $2 saw, after row $3.
 declare relay_pass no scroll cursor for
 select id, event_id, subject, envelope, $2::text
   from outbox
@@ -8,12 +7,4 @@ select id, event_id, subject, envelope, $2::text
         or xid = any (array (select pg_snapshot_xip($1::pg_snapshot))))
    and pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
    and id > $3
-   and id >= (select min(id + 0)
-                from (select id
-                        from outbox
-                       where xid >= pg_snapshot_xmax($1::pg_snapshot)
-                       union all
-                      select id
-                        from outbox
-                       where xid = any (array (select pg_snapshot_xip($1::pg_snapshot)))) as waiting)
  order by id
