@@ -4,6 +4,7 @@
 
 #include "core/fatal.h"
 #include "events/events_impl.h"
+#include "events/relay.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,6 +149,12 @@ void mesh__events_pinged(struct mesh_events *events, const char *subject)
     void (*callback)(void *arg, const char *name);
     void *arg;
 
+    if (name != NULL && strcmp(name + 1, MESH__RELAY_PING) == 0) {
+        if (events->relay != NULL) {
+            mesh__relay_pinged(events->relay);
+        }
+        return;
+    }
     pthread_mutex_lock(&events->ping_lock);
     callback = events->on_ping;
     arg = events->on_ping_arg;

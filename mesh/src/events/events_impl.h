@@ -96,6 +96,8 @@ void mesh__relay_stop(struct mesh__relay *relay);
 void mesh__relay_free(struct mesh__relay *relay);
 /* A commit of this process has written events. arg is the relay; any thread. */
 void mesh__relay_wake(void *arg);
+/* Another replica has committed events. Any thread. */
+void mesh__relay_pinged(struct mesh__relay *relay);
 /* Without such a call it looks so often; a test makes it longer. */
 extern _Atomic int64_t mesh__relay_idle_ms;
 

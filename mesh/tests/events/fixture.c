@@ -385,6 +385,16 @@ int watched_lines(void)
     return n;
 }
 
+void wait_for_watched_line(void)
+{
+    int64_t end_ns = mesh__in_ms(PATIENCE_MS);
+
+    while (watched_lines() == 0) {
+        CHECK(mesh__now_ns() < end_ns);
+        pause_ms(1);
+    }
+}
+
 /* ---- the servers ---- */
 
 static pid_t broker_pid(void)

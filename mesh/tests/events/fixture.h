@@ -85,6 +85,7 @@ void wait_for_share_gauge(const char *name, const char *key, double least, doubl
 /* Counts the lines of the log that contain this text, from now on. */
 void watch_log(const char *text);
 int watched_lines(void);
+void wait_for_watched_line(void);
 
 /* ---- the servers ---- */
 

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pass of the relay: publishes what committed transactions have put into the outbox, in order per
+ * key. */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "db/db_impl.h"
+#include "events/relay.h"
+#include "events_sql.h"
+
+#include <string.h>
+
+#define PAGE 1000 /* as in sql/fetch_pass.sql */
+#define FEW 32    /* as in sql/fetch_few.sql: even the largest events fit into memory */
+#define WINDOW_WAIT_MS 50
+#define DRAIN_MS 6000 /* longer than the broker seam waits for an acknowledgement */
+#define STOP_DRAIN_MS 300
+
+/* What one pass has seen so far. */
+struct pass {
+    struct mesh_tx *tx;
+    char *snapshot; /* NULL: no rows */
+    int64_t rows;   /* of the last page */
+    bool cut;       /* ended early */
+};
+
+static bool stopping(const struct mesh__relay *relay)
+{
+    return atomic_load(&relay->stopping);
+}
+
+/* ---- acknowledgements ---- */
+
+void mesh__relay_closed(void *arg)
+{
+    struct mesh__relay *relay = arg;
+
+    atomic_store(&relay->link.closed, true);
+    mesh__window_gone(&relay->window);
+}
+
+void mesh__relay_ack(void *arg, uint64_t token, const struct broker_ack *ack)
+{
+    struct mesh__relay *relay = arg;
+
+    mesh__window_ack(&relay->window, token, ack);
+}
+
+static bool in_stream(const struct broker_stream *stream, uint64_t sequence)
+{
+    return sequence >= stream->first_sequence && sequence <= stream->last_sequence;
+}
+
+/*
+ * Why an event that is acknowledged may not be stored; NULL if it is. The broker remembers message
+ * ids longer than messages: after a purge it calls an event a duplicate of one that is not there.
+ */
+static const char *doubt(struct mesh__relay *relay, const struct mesh__slot *slot)
+{
+    if (slot->state != MESH__SLOT_DUPLICATE || in_stream(&relay->link.stream, slot->sequence)) {
+        return NULL;
+    }
+    if (mesh__link_look(relay->ctx, &relay->link) != MESH_OK) {
+        return mesh_printf(relay->ctx, "what an event is a duplicate of cannot be looked for: %s",
+                           mesh_ctx_error(relay->ctx));
+    }
+    return in_stream(&relay->link.stream, slot->sequence)
+               ? NULL
+               : "the broker took an event for a duplicate of one that it does not have";
+}
+
+/* Takes what is acknowledged out of the window, in order. */
+static void settle(struct mesh__relay *relay)
+{
+    struct mesh__slot slot;
+
+    while (mesh__window_oldest(&relay->window, &slot)) {
+        const char *reason = doubt(relay, &slot);
+
+        if (reason != NULL) {
+            mesh__window_refuse(&relay->window, reason);
+            return;
+        }
+        relay->acked_id = slot.id;
+        relay->last_sequence = slot.sequence;
+        memcpy(relay->last_event_id, slot.event_id, sizeof(slot.event_id));
+        mesh__window_retire(&relay->window);
+        mesh_counter_add(relay->published, 1);
+    }
+}
+
+/* ---- a pass ---- */
+
+/*
+ * The first publication of a connection goes alone: a broker that has just started may refuse some
+ * and take the next, and so turn their order round.
+ */
+static bool prove(struct mesh__relay *relay)
+{
+    settle(relay);
+    while (!mesh__window_empty(&relay->window)) {
+        if (!mesh__relay_works(relay) || mesh__window_broken(&relay->window)) {
+            return false;
+        }
+        mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
+        settle(relay);
+    }
+    relay->proven = true;
+    return true;
+}
+
+/* False: the window is broken, or it is time to stop. */
+static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struct mesh_rows *rows,
+                    int64_t row)
+{
+    struct broker_publication publication = {.id = mesh_row_uuid(rows, row, 1),
+                                             .subject = mesh_row_text(rows, row, 2)};
+    uint64_t token;
+
+    publication.data = mesh_row_bytes(rows, row, 3, &publication.size);
+    while (
+        !mesh__window_add(&relay->window, mesh_row_int64(rows, row, 0), publication.id, &token)) {
+        settle(relay);
+        if (!mesh__relay_works(relay) || mesh__window_broken(&relay->window)) {
+            return false;
+        }
+        mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
+    }
+    if (mesh__broker->publish(ctx, relay->link.connection, &publication, token) != MESH_OK) {
+        struct broker_ack ack = {.error = mesh_ctx_error(ctx)};
+
+        mesh__window_ack(&relay->window, token, &ack);
+        return false;
+    }
+    return relay->proven || prove(relay);
+}
+
+static MESH_STATUS publish_page(struct mesh__relay *relay, struct pass *pass)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh_ctx_fork(relay->ctx);
+    struct mesh_rows *rows;
+
+    MESH_TRY(mesh_tx_query(mesh_ctx_timeout(ctx, MESH__RELAY_STATEMENT_MS), pass->tx,
+                           relay->large ? &mesh__sql_fetch_few : &mesh__sql_fetch_pass,
+                           MESH_NO_ARGS, &rows));
+    pass->rows = mesh_rows_count(rows);
+    if (pass->rows > 0 && pass->snapshot == NULL) {
+        pass->snapshot = mesh_strdup(relay->ctx, mesh_row_text(rows, 0, 4));
+    }
+    for (int64_t row = 0; row < pass->rows && !pass->cut; row++) {
+        pass->cut = !mesh__relay_works(relay) || !publish(relay, ctx, rows, row);
+    }
+    return MESH_OK;
+}
+
+static MESH_STATUS declare(struct mesh__relay *relay, struct mesh_ctx *ctx, struct mesh_tx *tx)
+{
+    if (relay->pass == NULL) {
+        return mesh_tx_exec(ctx, tx, &mesh__sql_declare_pass, MESH_ARGS(mesh_text(relay->done)));
+    }
+    return mesh_tx_exec(
+        ctx, tx, &mesh__sql_declare_resumed_pass,
+        MESH_ARGS(mesh_text(relay->done), mesh_text(relay->pass), mesh_int64(relay->acked_id)));
+}
+
+static MESH_STATUS publish_pages(struct mesh__relay *relay, struct pass *pass)
+{
+    struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, MESH__RELAY_STATEMENT_MS);
+
+    MESH_TRY(mesh__tx_begin_as(ctx, relay->db, "begin isolation level repeatable read read only",
+                               &pass->tx));
+    MESH_TRY(mesh__relay_check_position(relay, pass->tx));
+    MESH_TRY(declare(relay, ctx, pass->tx));
+    do {
+        MESH_TRY(publish_page(relay, pass));
+    } while (pass->rows == (relay->large ? FEW : PAGE) && !pass->cut);
+    return mesh_tx_commit(mesh_ctx_timeout(relay->ctx, MESH__RELAY_STATEMENT_MS), &pass->tx);
+}
+
+/* Waits for the outcome of everything published; false if something has failed. */
+static bool finish_window(struct mesh__relay *relay)
+{
+    int64_t stop_ns = MESH_NO_DEADLINE;
+    bool whole;
+
+    settle(relay);
+    while (!mesh__window_empty(&relay->window) && !mesh__window_broken(&relay->window)) {
+        if (stopping(relay) && stop_ns == MESH_NO_DEADLINE) {
+            stop_ns = mesh__in_ms(STOP_DRAIN_MS);
+        }
+        if (mesh__now_ns() >= stop_ns) {
+            return false;
+        }
+        mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
+        settle(relay);
+    }
+    whole = !mesh__window_broken(&relay->window);
+    if (!whole) {
+        mesh__window_drain(&relay->window, mesh__in_ms(stopping(relay) ? STOP_DRAIN_MS : DRAIN_MS));
+        settle(relay);
+    }
+    return whole;
+}
+
+/* Moves the position. */
+static void conclude(struct mesh__relay *relay, const struct pass *pass, bool whole)
+{
+    if (pass->snapshot == NULL && relay->pass == NULL) {
+        return; /* there was nothing */
+    }
+    if (!whole) { /* to be resumed after acked_id */
+        if (pass->snapshot != NULL) {
+            mesh__relay_keep(&relay->pass, pass->snapshot);
+        }
+        return;
+    }
+    mesh__relay_keep(&relay->done, relay->pass != NULL ? relay->pass : pass->snapshot);
+    mesh__relay_keep(&relay->pass, NULL);
+    relay->acked_id = 0;
+    relay->unsaved = true;
+}
+
+bool mesh__relay_pass(struct mesh__relay *relay)
+{
+    struct pass pass = {0};
+    enum mesh_status status;
+    bool whole;
+
+    mesh__relay_ctx(relay);
+    status = publish_pages(relay, &pass);
+    whole = finish_window(relay) && !pass.cut;
+    mesh__cleanup_tx(&pass.tx);
+    conclude(relay, &pass, whole && status == MESH_OK);
+    relay->large = status == MESH_RESOURCE_EXHAUSTED || (relay->large && status != MESH_OK);
+    if (!whole) {
+        mesh__relay_failed(relay, relay->window.reason);
+        mesh__link_close(&relay->link); /* and begin anew: nothing of this connection is trusted */
+    } else if (status != MESH_OK && status != MESH_RESOURCE_EXHAUSTED) {
+        mesh__relay_failed(relay, mesh_ctx_error(relay->ctx));
+    }
+    mesh__window_reset(&relay->window);
+    return whole && status == MESH_OK;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replicas of a service that publish: one relay at a time. */
+#include "events/events_impl.h"
+#include "fixture.h"
+#include "test.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct replica {
+    struct service service; /* with a pool of its own, whose commits wake its relay */
+    char name[32];
+    struct mesh__leases *leases;
+    struct mesh_events *events;
+    atomic_int pings;
+};
+
+static void on_ping(void *arg, const char *name)
+{
+    struct replica *replica = arg;
+
+    atomic_fetch_add(&replica->pings, strcmp(name, "test") == 0);
+}
+
+static void start(struct replica *replica, const struct service *service, struct mesh_db *db,
+                  const char *name)
+{
+    *replica = (struct replica){.service = *service};
+    replica->service.db = db;
+    (void)snprintf(replica->name, sizeof(replica->name), "%s", name);
+    replica->leases = mesh__leases_new(&(struct mesh__leases_options){
+        .url = service->url, .schema = service->schema, .replica = replica->name});
+    replica->events = start_replica(&replica->service, true, NULL, NULL, replica->leases);
+    mesh__events_on_ping(replica->events, on_ping, replica);
+    mesh__leases_start(replica->leases);
+}
+
+static void stop(struct replica *replica)
+{
+    mesh__events_stop(replica->events);
+    mesh__leases_stop(replica->leases);
+    stop_events(replica->events);
+    mesh__leases_free(replica->leases);
+}
+
+static void wait_until_relay_of(struct service *service, const char *name)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "select count(*) from lease where name = 'relay/0' and holder = '%s'", name);
+    wait_for_int(service, sql, 1);
+}
+
+TEST(the_relay_goes_from_replica_to_replica_and_publishes_everything_once)
+{
+    struct service *service = service_new("relays1", "counter");
+    static struct replica a, b;
+
+    start(&a, service, service->db, "relays1 0000000a");
+    wait_until_relay_of(service, a.name);
+    count_and_commit(&a.service, "k", 10);
+    start(&b, service, service->silent, "relays1 0000000b");
+    count_and_commit(&b.service, "k", 10);
+    check_stream(service);
+    stop(&a);
+    count_and_commit(service, "k", 10);
+    wait_until_relay_of(service, b.name);
+    count_and_commit(&b.service, "k", 10);
+    check_stream(service);
+    start(&a, service, service->db, "relays1 1000000a");
+    count_and_commit(&a.service, "k", 10);
+    stop(&b);
+    count_and_commit(&a.service, "k", 10);
+    check_stream(service);
+    stop(&a);
+}
+
+/* Nothing else wakes it. */
+TEST(a_commit_of_one_replica_wakes_the_relay_of_another)
+{
+    struct service *service = service_new("relays2", "counter");
+    static struct replica a, b;
+
+    let_relays_sleep();
+    start(&a, service, service->db, "relays2 0000000a");
+    wait_until_relay_of(service, a.name);
+    start(&b, service, service->silent, "relays2 0000000b");
+    count_and_commit(&a.service, "k", 1);
+    wait_for_stream("relays2", 1);       /* its pass is over, or soon will be */
+    while (atomic_load(&a.pings) == 0) { /* both are connected */
+        mesh__events_ping(b.events, "test");
+        usleep(1000);
+    }
+    for (uint64_t n = 2; n <= 6; n++) {
+        count_and_commit(&b.service, "k", 1);
+        wait_for_stream("relays2", n);
+    }
+    stop(&b);
+    stop(&a);
+}
+
+TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
+{
+    struct service *service = service_new("relays3", "counter");
+    static struct replica a;
+    int64_t last;
+
+    start(&a, service, service->db, "relays3 0000000a");
+    wait_until_relay_of(service, a.name);
+    count_and_commit(&a.service, "k", 1);
+    wait_for_int(service, "select count(*) from relay_position where last_sequence = 1", 1);
+    /* The next one is due as soon as there is something to be saved. */
+    wait_for_int(service,
+                 "select (max(saved_at) < now() - interval '1 s')::int from relay_position", 1);
+    watch_log("another replica has taken the relay over");
+    last = query_int(service, "select max(id) from relay_position");
+    /* By a session that lasts as long as the test. */
+    query_int(service,
+              "with other as (insert into replica select 'other', pid, backend_start, now(),"
+              " now() + interval '1 hour' from pg_stat_get_activity(pg_backend_pid()))"
+              " update lease set holder = 'other' where name = 'relay/0' returning 1");
+    count_and_commit(&a.service, "k", 1);
+    wait_for_watched_line();
+    CHECK_INT(query_int(service, "select max(id) from relay_position"), last);
+    query_int(service, "delete from replica where id = 'other' returning 1");
+    count_and_commit(&a.service, "k", 1);
+    check_stream(service);
+    wait_for_int(service, "select count(*) from relay_position where last_sequence = 3", 1);
+    stop(&a);
+}
+
+TEST_EVENTS_MAIN(NULL)
