@@ -170,7 +170,8 @@ create table relay_position (
     server_id         text not null default '',
     stream_created    timestamptz,
     last_sequence     bigint not null default 0,
-    last_event_id     text not null default '',
+    last_event_id     text not null default '', -- as the broker has it
+    rescue            bigint not null default 0, -- so often everything kept was published again
     system_identifier bigint not null,
     saved_at          timestamptz not null default now()
 );

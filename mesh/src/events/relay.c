@@ -81,26 +81,35 @@ void mesh__relay_pinged(struct mesh__relay *relay)
     }
 }
 
-static bool get_ready(struct mesh__relay *relay)
+static MESH_STATUS connect_broker(struct mesh__relay *relay)
 {
     const struct broker_callbacks callbacks = {
         .arg = relay, .on_closed = mesh__relay_closed, .on_ack = mesh__relay_ack};
 
+    mesh__link_close(&relay->link);
+    mesh__window_reset(&relay->window);
+    relay->proven = false;
+    relay->examined = false;
+    MESH_TRY(mesh__link_open(relay->ctx, &relay->link, &callbacks));
+    mesh__broker->server_id(relay->link.connection, relay->server_id);
+    return MESH_OK;
+}
+
+/* A position, a connection to the broker, and the certainty that the one belongs to the other. */
+static bool get_ready(struct mesh__relay *relay)
+{
     mesh__relay_ctx(relay);
     if (relay->done == NULL && mesh__relay_load(relay) != MESH_OK) {
         mesh__relay_failed(relay, mesh_ctx_error(relay->ctx));
         return false;
     }
-    if (mesh__link_up(&relay->link)) {
-        return true;
+    if (!mesh__link_up(&relay->link) && connect_broker(relay) != MESH_OK) {
+        return false; /* and it was logged */
     }
-    mesh__link_close(&relay->link);
-    mesh__window_reset(&relay->window);
-    relay->proven = false;
-    if (mesh__link_open(relay->ctx, &relay->link, &callbacks) != MESH_OK) {
+    if (!relay->examined && mesh__relay_examine(relay) != MESH_OK) {
+        mesh__relay_failed(relay, mesh_ctx_error(relay->ctx));
         return false;
     }
-    mesh__broker->server_id(relay->link.connection, relay->server_id);
     return true;
 }
 
@@ -114,7 +123,7 @@ static void work(struct mesh__relay *relay, int64_t began_ns)
         return;
     }
     relay->backoff.last_ms = 0;
-    mesh__relay_save(relay, false);
+    mesh__relay_tend(relay);
     sleep_until(relay, mesh__after_ms(began_ns, mesh__relay_idle_ms), true);
     sleep_until(relay, began_ns + SPACING_MS * MESH_NS_PER_MS, false);
 }
@@ -122,7 +131,7 @@ static void work(struct mesh__relay *relay, int64_t began_ns)
 /* Ends whatever was done under the term before: a position may have been moved by others since. */
 static void end_term(struct mesh__relay *relay)
 {
-    mesh__relay_save(relay, true);
+    mesh__relay_finish(relay);
     mesh__relay_forget(relay);
     mesh__link_close(&relay->link);
     mesh__relay_measure(relay, true); /* another replica shows it */
@@ -202,6 +211,12 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
         mesh_counter("mesh_relay_published_total", "Events published and acknowledged", NULL);
     relay->failures =
         mesh_counter("mesh_relay_failures_total", "Passes of the relay that were broken off", NULL);
+    relay->rescues = mesh_counter(
+        "mesh_relay_rescues_total",
+        "Times that everything kept was published again: the broker had lost events", NULL);
+    relay->setbacks = mesh_counter(
+        "mesh_relay_setbacks_total",
+        "Times that the last minutes were published again: the broker was started anew", NULL);
     if (events->options.leases != NULL) {
         relay->lease =
             mesh__leases_add(events->options.leases, "relay", 1, mesh__relay_wake, relay);

@@ -4,9 +4,11 @@
 #define MESH_EVENTS_RELAY_H
 
 #include "events/events_impl.h"
+#include "events/relay_mark.h"
 #include "events/relay_window.h"
 
 #define MESH__RELAY_STATEMENT_MS 10000
+#define MESH__NOTHING_PUBLISHED "1:1:"
 #define MESH__RELAY_PING "_relay" /* no signal of a service has such a name */
 
 struct mesh__relay {
@@ -39,17 +41,23 @@ struct mesh__relay {
     int64_t acked_id; /* the rows of the pass up to this one are published */
     bool large;       /* they are too large to be fetched by the page */
     bool proven;      /* this connection has stored something */
-    char server_id[BROKER_ID_SIZE];
-    uint64_t last_sequence;
-    char last_event_id[MESH_UUID_SIZE];
+    struct mesh__mark mark;
+    int64_t rescue; /* so often everything that is kept was published again */
     bool unsaved;
     int64_t save_at_ns;
     int64_t measure_at_ns;
+
+    char server_id[BROKER_ID_SIZE]; /* of the connection */
+    bool examined;                  /* it has the stream that the mark is of */
+    int64_t examine_at_ns;
+    const char *lost; /* why it does not have what it has acknowledged; NULL: nothing tells so */
 
     struct mesh_gauge *backlog;
     struct mesh_gauge *oldest;
     struct mesh_counter *published;
     struct mesh_counter *failures;
+    struct mesh_counter *rescues;
+    struct mesh_counter *setbacks;
 };
 
 /* ---- relay.c ---- */
@@ -77,9 +85,22 @@ void mesh__relay_forget(struct mesh__relay *relay);
 MESH_STATUS mesh__relay_load(struct mesh__relay *relay);
 /* Fails, and forgets the position, if it came from an earlier connection. */
 MESH_STATUS mesh__relay_check_position(struct mesh__relay *relay, struct mesh_tx *tx);
-/* Saves what is not saved yet, once a second; at_once: also sooner, and when it is to stop. */
-void mesh__relay_save(struct mesh__relay *relay, bool at_once);
+/* The next pass begins behind this snapshot. */
+void mesh__relay_begin_at(struct mesh__relay *relay, const char *done);
+MESH_STATUS mesh__relay_save_now(struct mesh__relay *relay);
+/* Saves the position once a second, and looks after the broker then and every two seconds. */
+void mesh__relay_tend(struct mesh__relay *relay);
+/* Saves what is not saved yet, also when the relay is to stop. */
+void mesh__relay_finish(struct mesh__relay *relay);
 /* Shows what waits: nothing after a whole pass; else it is counted once a second. */
 void mesh__relay_measure(struct mesh__relay *relay, bool published_all);
+
+/* ---- relay_loss.c ---- */
+
+/*
+ * Looks whether the broker still has what it has acknowledged, and makes the relay publish again
+ * what may be lost. Fails if it cannot be told.
+ */
+MESH_STATUS mesh__relay_examine(struct mesh__relay *relay);
 
 #endif

@@ -7,6 +7,7 @@
 #include "events/relay.h"
 #include "events_sql.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define PAGE 1000 /* as in sql/fetch_pass.sql */
@@ -51,21 +52,34 @@ static bool in_stream(const struct broker_stream *stream, uint64_t sequence)
 }
 
 /*
- * Why an event that is acknowledged may not be stored; NULL if it is. The broker remembers message
- * ids longer than messages: after a purge it calls an event a duplicate of one that is not there.
+ * The broker remembers message ids longer than messages: after a purge it calls an event a
+ * duplicate of one that is not there.
  */
-static const char *doubt(struct mesh__relay *relay, const struct mesh__slot *slot)
+static const char *doubt_duplicate(struct mesh__relay *relay, const struct mesh__slot *slot)
 {
-    if (slot->state != MESH__SLOT_DUPLICATE || in_stream(&relay->link.stream, slot->sequence)) {
+    if (in_stream(&relay->link.stream, slot->sequence)) {
         return NULL;
     }
     if (mesh__link_look(relay->ctx, &relay->link) != MESH_OK) {
         return mesh_printf(relay->ctx, "what an event is a duplicate of cannot be looked for: %s",
                            mesh_ctx_error(relay->ctx));
     }
-    return in_stream(&relay->link.stream, slot->sequence)
-               ? NULL
-               : "the broker took an event for a duplicate of one that it does not have";
+    if (!in_stream(&relay->link.stream, slot->sequence)) {
+        relay->lost = "the broker took an event for a duplicate of one that it does not have";
+    }
+    return relay->lost;
+}
+
+/* Why an event that is acknowledged may not be where the next ones belong; NULL if it is. */
+static const char *doubt(struct mesh__relay *relay, const struct mesh__slot *slot)
+{
+    if (slot->state == MESH__SLOT_DUPLICATE) {
+        return doubt_duplicate(relay, slot);
+    }
+    if (slot->sequence <= relay->mark.sequence) {
+        relay->lost = "the stream has begun anew";
+    }
+    return relay->lost;
 }
 
 /* Takes what is acknowledged out of the window, in order. */
@@ -81,8 +95,7 @@ static void settle(struct mesh__relay *relay)
             return;
         }
         relay->acked_id = slot.id;
-        relay->last_sequence = slot.sequence;
-        memcpy(relay->last_event_id, slot.event_id, sizeof(slot.event_id));
+        mesh__mark_move(&relay->mark, slot.sequence, slot.message_id);
         mesh__window_retire(&relay->window);
         mesh_counter_add(relay->published, 1);
     }
@@ -108,11 +121,19 @@ static bool prove(struct mesh__relay *relay)
     return true;
 }
 
+static const char *message_id(const struct mesh__relay *relay, struct mesh_ctx *ctx,
+                              const struct mesh_rows *rows, int64_t row)
+{
+    const char *event_id = mesh_row_uuid(rows, row, 1);
+
+    return relay->rescue == 0 ? event_id : mesh_printf(ctx, "%s/%" PRId64, event_id, relay->rescue);
+}
+
 /* False: the window is broken, or it is time to stop. */
 static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struct mesh_rows *rows,
                     int64_t row)
 {
-    struct broker_publication publication = {.id = mesh_row_uuid(rows, row, 1),
+    struct broker_publication publication = {.id = message_id(relay, ctx, rows, row),
                                              .subject = mesh_row_text(rows, row, 2)};
     uint64_t token;
 

@@ -6,11 +6,10 @@
 #include "events/relay.h"
 #include "events_sql.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #define SAVE_MS 1000
 #define MEASURE_MS 1000
-#define NOTHING_PUBLISHED "1:1:"
 
 void mesh__relay_forget(struct mesh__relay *relay)
 {
@@ -18,6 +17,15 @@ void mesh__relay_forget(struct mesh__relay *relay)
     mesh__relay_keep(&relay->pass, NULL);
     relay->acked_id = 0;
     relay->unsaved = false;
+    relay->examined = false;
+    relay->lost = NULL;
+}
+
+void mesh__relay_begin_at(struct mesh__relay *relay, const char *done)
+{
+    mesh__relay_keep(&relay->done, done);
+    mesh__relay_keep(&relay->pass, NULL);
+    relay->acked_id = 0;
 }
 
 MESH_STATUS mesh__relay_check_position(struct mesh__relay *relay, struct mesh_tx *tx)
@@ -30,6 +38,17 @@ MESH_STATUS mesh__relay_check_position(struct mesh__relay *relay, struct mesh_tx
                      "the connection to the database is a new one: the position is read again");
 }
 
+static void read_mark(const struct mesh_rows *rows, struct mesh__mark *ret_mark)
+{
+    *ret_mark = (struct mesh__mark){.sequence = (uint64_t)mesh_row_int64(rows, 0, 1),
+                                    .seen = (uint64_t)mesh_row_int64(rows, 0, 1),
+                                    .created_us = mesh_row_time(rows, 0, 4)};
+    (void)snprintf(ret_mark->message_id, sizeof(ret_mark->message_id), "%s",
+                   mesh_row_text(rows, 0, 2));
+    (void)snprintf(ret_mark->server_id, sizeof(ret_mark->server_id), "%s",
+                   mesh_row_text(rows, 0, 3));
+}
+
 MESH_STATUS mesh__relay_load(struct mesh__relay *relay)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, MESH__RELAY_STATEMENT_MS);
@@ -39,13 +58,15 @@ MESH_STATUS mesh__relay_load(struct mesh__relay *relay)
     MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
     MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_load_position, MESH_NO_ARGS, &rows));
     relay->connection = mesh__tx_connection(tx);
+    relay->mark = (struct mesh__mark){.sequence = 0};
+    relay->rescue = 0;
     if (mesh_rows_count(rows) == 0) {
-        mesh__relay_keep(&relay->done, NOTHING_PUBLISHED);
+        mesh__relay_begin_at(relay, MESH__NOTHING_PUBLISHED);
         return MESH_OK;
     }
-    relay->last_sequence = (uint64_t)mesh_row_int64(rows, 0, 1);
-    strncpy(relay->last_event_id, mesh_row_text(rows, 0, 2), sizeof(relay->last_event_id) - 1);
-    mesh__relay_keep(&relay->done, mesh_row_text(rows, 0, 0));
+    read_mark(rows, &relay->mark);
+    relay->rescue = mesh_row_int64(rows, 0, 5);
+    mesh__relay_begin_at(relay, mesh_row_text(rows, 0, 0));
     return MESH_OK;
 }
 
@@ -57,22 +78,22 @@ static struct mesh_arg holder(const struct mesh__relay *relay)
     return leases != NULL ? mesh_text(mesh__leases_replica(leases)) : mesh_null();
 }
 
-static MESH_STATUS save_position(struct mesh__relay *relay)
+MESH_STATUS mesh__relay_save_now(struct mesh__relay *relay)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, SAVE_MS / 2);
+    const struct mesh__mark *mark = &relay->mark;
     cleanup_tx struct mesh_tx *tx = NULL;
     struct mesh_rows *rows;
 
     MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
     MESH_TRY(mesh__relay_check_position(relay, tx));
-    MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_save_position,
-                           MESH_ARGS(mesh_text(relay->done), mesh_text(relay->server_id),
-                                     relay->link.stream.created_us != 0
-                                         ? mesh_time(relay->link.stream.created_us)
-                                         : mesh_null(),
-                                     mesh_int64((int64_t)relay->last_sequence),
-                                     mesh_text(relay->last_event_id), holder(relay)),
-                           &rows));
+    MESH_TRY(
+        mesh_tx_query(ctx, tx, &mesh__sql_save_position,
+                      MESH_ARGS(mesh_text(relay->done), mesh_text(mark->server_id),
+                                mark->created_us != 0 ? mesh_time(mark->created_us) : mesh_null(),
+                                mesh_int64((int64_t)mark->sequence), mesh_text(mark->message_id),
+                                mesh_int64(relay->rescue), holder(relay)),
+                      &rows));
     if (mesh_rows_count(rows) == 0) {
         mesh__relay_forget(relay);
         return mesh_fail(ctx, MESH_ABORTED, "another replica has taken the relay over");
@@ -83,15 +104,29 @@ static MESH_STATUS save_position(struct mesh__relay *relay)
     return MESH_OK;
 }
 
-void mesh__relay_save(struct mesh__relay *relay, bool at_once)
+void mesh__relay_finish(struct mesh__relay *relay)
 {
-    if (!relay->unsaved || (!at_once && mesh__now_ns() < relay->save_at_ns)) {
+    mesh__ctx_reset(relay->ctx, mesh__in_ms(SAVE_MS)); /* also when it is to stop */
+    if (relay->unsaved && mesh__relay_save_now(relay) != MESH_OK) {
+        mesh__relay_failed(relay, mesh_ctx_error(relay->ctx)); /* published again after a restart */
+    }
+}
+
+void mesh__relay_tend(struct mesh__relay *relay)
+{
+    int64_t now_ns = mesh__now_ns();
+    bool save = relay->unsaved && now_ns >= relay->save_at_ns;
+
+    if (!save && now_ns < relay->examine_at_ns) {
         return;
     }
-    relay->save_at_ns = mesh__in_ms(SAVE_MS);
-    mesh__ctx_reset(relay->ctx, MESH_NO_DEADLINE); /* also when stopping */
-    if (save_position(relay) != MESH_OK) {
-        mesh__relay_failed(relay, mesh_ctx_error(relay->ctx)); /* published again after a restart */
+    if (mesh__relay_examine(relay) != MESH_OK) {
+        mesh__relay_failed(relay, mesh_ctx_error(relay->ctx));
+        return;
+    }
+    if (save) {
+        relay->save_at_ns = mesh__in_ms(SAVE_MS);
+        mesh__relay_finish(relay);
     }
 }
 

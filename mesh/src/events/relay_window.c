@@ -24,7 +24,7 @@ static struct mesh__slot *slot_of(struct mesh__window *window, uint64_t token)
     return &window->slots[token % BROKER_WINDOW];
 }
 
-bool mesh__window_add(struct mesh__window *window, int64_t id, const char *event_id,
+bool mesh__window_add(struct mesh__window *window, int64_t id, const char *message_id,
                       uint64_t *ret_token)
 {
     bool added = false;
@@ -34,7 +34,7 @@ bool mesh__window_add(struct mesh__window *window, int64_t id, const char *event
         struct mesh__slot *slot = slot_of(window, window->next);
 
         *slot = (struct mesh__slot){.id = id, .state = MESH__SLOT_SENT};
-        (void)snprintf(slot->event_id, sizeof(slot->event_id), "%s", event_id);
+        (void)snprintf(slot->message_id, sizeof(slot->message_id), "%s", message_id);
         *ret_token = window->next++;
         added = true;
     }

@@ -4,7 +4,7 @@
 #define MESH_EVENTS_RELAY_WINDOW_H
 
 #include "events/broker.h"
-#include "mesh/id.h"
+#include "events/relay_mark.h"
 
 #include <pthread.h>
 
@@ -18,7 +18,7 @@ enum mesh__slot_state {
 /* One publication. */
 struct mesh__slot {
     int64_t id; /* of its row */
-    char event_id[MESH_UUID_SIZE];
+    char message_id[MESH__MESSAGE_ID_SIZE];
     enum mesh__slot_state state;
     uint64_t sequence; /* where the broker has stored it */
 };
@@ -42,7 +42,7 @@ void mesh__window_init(struct mesh__window *window);
 void mesh__window_done(struct mesh__window *window);
 
 /* A token for a row; false if the window is full or broken. */
-bool mesh__window_add(struct mesh__window *window, int64_t id, const char *event_id,
+bool mesh__window_add(struct mesh__window *window, int64_t id, const char *message_id,
                       uint64_t *ret_token);
 /* A copy of the oldest publication; false unless it is acknowledged. */
 bool mesh__window_oldest(struct mesh__window *window, struct mesh__slot *ret_slot);

@@ -1,0 +1,3 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Whether any event is kept.
+select exists (select from outbox)
