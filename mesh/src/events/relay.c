@@ -191,8 +191,9 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
                                             .named = true,
                                             .metric_label = "relay",
                                             /* Else a planner that knows nothing of the
-                                             * outbox reads all of it in every pass. */
-                                            .settings = "-c enable_seqscan=off "
+                                             * outbox reads all of it in every pass. What cannot do
+                                             * without such a scan seems to be worth compiling. */
+                                            .settings = "-c enable_seqscan=off -c jit=off "
                                                         "-c max_parallel_workers_per_gather=0"};
 
     relay->events = events;
@@ -214,6 +215,9 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
     relay->rescues = mesh_counter(
         "mesh_relay_rescues_total",
         "Times that everything kept was published again: the broker had lost events", NULL);
+    relay->restores = mesh_counter(
+        "mesh_relay_restores_total",
+        "Times that everything kept was published again: the database was restored", NULL);
     relay->setbacks = mesh_counter(
         "mesh_relay_setbacks_total",
         "Times that the last minutes were published again: the broker was started anew", NULL);

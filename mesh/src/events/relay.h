@@ -58,6 +58,7 @@ struct mesh__relay {
     struct mesh_counter *failures;
     struct mesh_counter *rescues;
     struct mesh_counter *setbacks;
+    struct mesh_counter *restores;
 };
 
 /* ---- relay.c ---- */

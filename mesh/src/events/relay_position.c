@@ -38,6 +38,54 @@ MESH_STATUS mesh__relay_check_position(struct mesh__relay *relay, struct mesh_tx
                      "the connection to the database is a new one: the position is read again");
 }
 
+/* Which replica must hold the relay's lease; null: there are no others. */
+static struct mesh_arg holder(const struct mesh__relay *relay)
+{
+    const struct mesh__leases *leases = relay->events->options.leases;
+
+    return leases != NULL ? mesh_text(mesh__leases_replica(leases)) : mesh_null();
+}
+
+static MESH_STATUS store(struct mesh__relay *relay, struct mesh_ctx *ctx, struct mesh_tx *tx)
+{
+    const struct mesh__mark *mark = &relay->mark;
+    struct mesh_rows *rows;
+
+    MESH_TRY(
+        mesh_tx_query(ctx, tx, &mesh__sql_save_position,
+                      MESH_ARGS(mesh_text(relay->done), mesh_text(mark->server_id),
+                                mark->created_us != 0 ? mesh_time(mark->created_us) : mesh_null(),
+                                mesh_int64((int64_t)mark->sequence), mesh_text(mark->message_id),
+                                mesh_int64(relay->rescue), holder(relay)),
+                      &rows));
+    if (mesh_rows_count(rows) == 0) {
+        mesh__relay_forget(relay);
+        return mesh_fail(ctx, MESH_ABORTED, "another replica has taken the relay over");
+    }
+    return MESH_OK;
+}
+
+/* ---- reading it ---- */
+
+/*
+ * As after a dump was restored. What it had published is not known any more, and without new
+ * transaction ids some rows would never be seen, and others in every pass.
+ */
+static MESH_STATUS adopt(struct mesh__relay *relay, struct mesh_tx **tx)
+{
+    struct mesh_ctx *ctx = relay->ctx; /* it takes what it takes */
+
+    MESH_TRY(mesh_tx_exec(ctx, *tx, &mesh__sql_adopt_outbox, MESH_NO_ARGS));
+    MESH_TRY(mesh_tx_exec(ctx, *tx, &mesh__sql_forget_positions, MESH_NO_ARGS));
+    mesh__relay_begin_at(relay, MESH__NOTHING_PUBLISHED);
+    MESH_TRY(store(relay, ctx, *tx));
+    MESH_TRY(mesh_tx_commit(ctx, tx));
+    mesh_counter_add(relay->restores, 1);
+    mesh_log(MESH_LOG_WARN, MESH_LOG_NO_FIELDS,
+             "the database was restored: everything that is kept is published again");
+    return MESH_OK;
+}
+
 static void read_mark(const struct mesh_rows *rows, struct mesh__mark *ret_mark)
 {
     *ret_mark = (struct mesh__mark){.sequence = (uint64_t)mesh_row_int64(rows, 0, 1),
@@ -53,51 +101,44 @@ MESH_STATUS mesh__relay_load(struct mesh__relay *relay)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, MESH__RELAY_STATEMENT_MS);
     cleanup_tx struct mesh_tx *tx = NULL;
-    struct mesh_rows *rows;
+    const char *done = MESH__NOTHING_PUBLISHED;
+    struct mesh_rows *position, *strange;
+    enum mesh_status status;
+    bool restored;
 
     MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
-    MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_load_position, MESH_NO_ARGS, &rows));
+    MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_load_position, MESH_NO_ARGS, &position));
+    MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_has_strange_outbox, MESH_NO_ARGS, &strange));
+    restored = mesh_row_bool(strange, 0, 0);
     relay->connection = mesh__tx_connection(tx);
     relay->mark = (struct mesh__mark){.sequence = 0};
     relay->rescue = 0;
-    if (mesh_rows_count(rows) == 0) {
-        mesh__relay_begin_at(relay, MESH__NOTHING_PUBLISHED);
-        return MESH_OK;
+    if (mesh_rows_count(position) > 0) {
+        done = mesh_row_text(position, 0, 0);
+        read_mark(position, &relay->mark);
+        relay->rescue = mesh_row_int64(position, 0, 5);
+        restored = restored || mesh_row_bool(position, 0, 6);
     }
-    read_mark(rows, &relay->mark);
-    relay->rescue = mesh_row_int64(rows, 0, 5);
-    mesh__relay_begin_at(relay, mesh_row_text(rows, 0, 0));
+    if (restored && (status = adopt(relay, &tx)) != MESH_OK) {
+        mesh__relay_forget(relay);
+        return status;
+    }
+    if (!restored) {
+        mesh__relay_begin_at(relay, done);
+    }
     return MESH_OK;
 }
 
-/* Which replica must hold the relay's lease; null: there are no others. */
-static struct mesh_arg holder(const struct mesh__relay *relay)
-{
-    const struct mesh__leases *leases = relay->events->options.leases;
-
-    return leases != NULL ? mesh_text(mesh__leases_replica(leases)) : mesh_null();
-}
+/* ---- saving it ---- */
 
 MESH_STATUS mesh__relay_save_now(struct mesh__relay *relay)
 {
     struct mesh_ctx *ctx = mesh_ctx_timeout(relay->ctx, SAVE_MS / 2);
-    const struct mesh__mark *mark = &relay->mark;
     cleanup_tx struct mesh_tx *tx = NULL;
-    struct mesh_rows *rows;
 
     MESH_TRY(mesh_tx_begin(ctx, relay->db, &tx));
     MESH_TRY(mesh__relay_check_position(relay, tx));
-    MESH_TRY(
-        mesh_tx_query(ctx, tx, &mesh__sql_save_position,
-                      MESH_ARGS(mesh_text(relay->done), mesh_text(mark->server_id),
-                                mark->created_us != 0 ? mesh_time(mark->created_us) : mesh_null(),
-                                mesh_int64((int64_t)mark->sequence), mesh_text(mark->message_id),
-                                mesh_int64(relay->rescue), holder(relay)),
-                      &rows));
-    if (mesh_rows_count(rows) == 0) {
-        mesh__relay_forget(relay);
-        return mesh_fail(ctx, MESH_ABORTED, "another replica has taken the relay over");
-    }
+    MESH_TRY(store(relay, ctx, tx));
     MESH_TRY(mesh_tx_exec(ctx, tx, &mesh__sql_purge_positions, MESH_NO_ARGS));
     MESH_TRY(mesh_tx_commit(ctx, &tx));
     relay->unsaved = false;

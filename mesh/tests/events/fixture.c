@@ -467,3 +467,21 @@ void crash_database(struct service *one, struct service *other)
     use_again(one);
     use_again(other);
 }
+
+void restore_database(struct service *service)
+{
+    static const char command[] =
+        "set -e; dir=${TEST_PG_DIR%/*};"
+        "pg_dumpall -g -d \"$TEST_DATABASE_URL\" >\"$dir/roles.sql\";"
+        "pg_dump \"$TEST_DATABASE_URL\" >\"$dir/dump.sql\";"
+        "bash -c \"${TEST_PG_START% start} -m immediate stop\"; mv \"$dir/pg\" \"$dir/pg.old\";"
+        "bash -c \"${TEST_PG_START%%pg_ctl*}initdb -D $dir/pg -U postgres -A trust --no-sync -E "
+        "UTF8"
+        " --locale=C.UTF-8\" >/dev/null; cp -p \"$dir/pg.old/postgresql.conf\" \"$dir/pg\";"
+        "rm -rf \"$dir/pg.old\"; bash -c \"$TEST_PG_START\";"
+        "psql -q -o /dev/null \"$TEST_DATABASE_URL\" <\"$dir/roles.sql\" 2>/dev/null;"
+        "psql -q -1 -v ON_ERROR_STOP=1 -o /dev/null \"$TEST_DATABASE_URL\" <\"$dir/dump.sql\"";
+
+    run(command);
+    use_again(service);
+}

@@ -96,5 +96,7 @@ void start_broker(void);
 void superuser_run(const char *sql);
 /* Restarts it; the pools of both services are connected again afterwards. */
 void crash_database(struct service *one, struct service *other);
+/* Puts a new server in its place, with what a dump takes over. */
+void restore_database(struct service *service);
 
 #endif
