@@ -38,6 +38,7 @@ struct broker_ack {
     bool duplicate;    /* stored before, under the same message id */
     uint64_t sequence; /* where it is stored */
     const char *error; /* if it was not stored; lives as long as the callback */
+    bool full;         /* ... because there was no room; a smaller one may have had some */
 };
 
 enum broker_pull_state {
@@ -82,7 +83,7 @@ struct broker_options {
 struct broker_stream_config {
     const char *name;
     const char *subject; /* a pattern */
-    int64_t max_bytes;
+    int64_t max_bytes;   /* then it takes no more */
     int64_t max_age_s;
     int64_t duplicates_s; /* how long message ids are remembered */
     int64_t message_size; /* of the largest one; 0: whatever it takes */
@@ -92,6 +93,8 @@ struct broker_stream {
     int64_t created_us;
     uint64_t first_sequence; /* first > last: empty */
     uint64_t last_sequence;
+    int64_t size;      /* in bytes */
+    int64_t max_bytes; /* 0 or less: there is no limit */
 };
 
 /* What tells one message from another at the same sequence. */

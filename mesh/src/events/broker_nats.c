@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The broker seam on nats.c: the only file that knows the library. */
-#include "core/clock.h"
+/* The broker seam on nats.c: connections, publishing and consuming. */
+#include "events/broker_nats.h"
+
 #include "core/fatal.h"
-#include "events/broker.h"
-#include "events/broker_handle.h"
-#include "events/broker_pending.h"
 
 #include <inttypes.h>
-#include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +17,7 @@
 #define HEARTBEAT_MS 3000
 #define PULL_MS (INT64_C(10) * HEARTBEAT_MS)
 #define PULL_MAX_BYTES (4 << 20)
-#define NS_PER_US 1000
 #define CONSUMER_KEPT_S 300 /* without a pull */
-
-/* The next step of a chain that ends at its first failure. */
-#define THEN(status, call) ((status) == NATS_OK ? (call) : (status))
-
-struct broker_connection {
-    struct broker_handle handle; /* first: its address is the connection's */
-    struct broker_callbacks callbacks;
-    natsConnection *nats;
-    jsCtx *js;
-    natsSubscription *deliveries;
-    natsSubscription *pings;
-    char inbox[BROKER_NAME_SIZE];
-    struct broker_pending pending;
-};
 
 static struct broker_connection *enter(void *closure)
 {
@@ -53,7 +35,7 @@ static void *closure_of(const struct broker_connection *connection)
     return (void *)connection->handle.number; /* NOLINT(performance-no-int-to-ptr) */
 }
 
-static MESH_STATUS failed(struct mesh_ctx *ctx, const char *what, natsStatus status)
+MESH_STATUS mesh__nats_failed(struct mesh_ctx *ctx, const char *what, natsStatus status)
 {
     const char *detail = nats_GetLastError(NULL);
 
@@ -86,6 +68,14 @@ static void on_error(natsConnection *nats, natsSubscription *sub, natsStatus sta
     (void)closure;
 }
 
+static bool is_full(const jsPubAckErr *error)
+{
+    return error->ErrCode == JSStorageResourcesExceededErr ||
+           error->ErrCode == JSInsufficientResourcesErr ||
+           error->ErrCode == JSAccountResourcesExceededErr ||
+           (error->ErrText != NULL && strstr(error->ErrText, "maximum bytes exceeded") != NULL);
+}
+
 static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *stored, jsPubAckErr *error, void *closure)
 {
     struct broker_connection *connection = enter(closure);
@@ -100,6 +90,7 @@ static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *stored, jsPubAckErr *e
             ack.sequence = stored->Sequence;
         } else {
             ack.error = error->ErrText != NULL ? error->ErrText : natsStatus_GetText(error->Err);
+            ack.full = is_full(error);
         }
         connection->callbacks.on_ack(connection->callbacks.arg, token, &ack);
     }
@@ -109,7 +100,7 @@ static void on_ack(jsCtx *js, natsMsg *message, jsPubAck *stored, jsPubAckErr *e
     natsMsg_Destroy(message);
 }
 
-static const char *header(natsMsg *message, const char *key)
+const char *mesh__nats_header(natsMsg *message, const char *key)
 {
     const char *value;
 
@@ -119,7 +110,7 @@ static const char *header(natsMsg *message, const char *key)
 static struct broker_message *message_from(natsMsg *from, const jsMsgMetaData *meta)
 {
     const struct broker_message message = {.subject = natsMsg_GetSubject(from),
-                                           .id = header(from, "Nats-Msg-Id"),
+                                           .id = mesh__nats_header(from, "Nats-Msg-Id"),
                                            .consumer = meta->Consumer,
                                            .sequence = meta->Sequence.Stream,
                                            .consumer_sequence = meta->Sequence.Consumer,
@@ -145,9 +136,10 @@ static void on_note(struct broker_connection *connection, natsMsg *message)
 {
     const char *tag = tag_in(connection, natsMsg_GetSubject(message));
     struct broker_pull_note note = {
-        .state = mesh__pull_state(header(message, "Status"), header(message, "Description")),
-        .stream_sequence = strtoull(header(message, "Nats-Last-Stream"), NULL, 10),
-        .consumer_sequence = strtoull(header(message, "Nats-Last-Consumer"), NULL, 10)};
+        .state = mesh__pull_state(mesh__nats_header(message, "Status"),
+                                  mesh__nats_header(message, "Description")),
+        .stream_sequence = strtoull(mesh__nats_header(message, "Nats-Last-Stream"), NULL, 10),
+        .consumer_sequence = strtoull(mesh__nats_header(message, "Nats-Last-Consumer"), NULL, 10)};
 
     if (tag != NULL) {
         note.tag = strtoull(tag, NULL, 10);
@@ -305,7 +297,7 @@ static MESH_STATUS nats_connect(struct mesh_ctx *ctx, const struct broker_option
         status = subscribe_deliveries(connection);
     }
     if (status != NATS_OK) {
-        enum mesh_status outcome = failed(ctx, "connecting", status);
+        enum mesh_status outcome = mesh__nats_failed(ctx, "connecting", status);
 
         nats_close(connection);
         return outcome;
@@ -321,159 +313,6 @@ static void nats_server_id(struct broker_connection *connection, char ret_id[BRO
     }
 }
 
-/* ---- streams ---- */
-
-static struct broker_stream stream_from(const jsStreamInfo *info)
-{
-    return (struct broker_stream){.created_us = info->Created / NS_PER_US,
-                                  .first_sequence = info->State.FirstSeq,
-                                  .last_sequence = info->State.LastSeq};
-}
-
-static bool has_subject(const jsStreamConfig *config, const char *subject)
-{
-    for (int i = 0; i < config->SubjectsLen; i++) {
-        if (strcmp(config->Subjects[i], subject) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool below(int64_t limit, int64_t wanted)
-{
-    return limit > 0 && (wanted <= 0 || limit < wanted);
-}
-
-/* What would lose events that we were promised; NULL if nothing does. A wider stream is fine. */
-static const char *contradiction(const jsStreamConfig *have,
-                                 const struct broker_stream_config *want)
-{
-    const struct {
-        bool broken;
-        const char *text;
-    } rules[] = {
-        {!has_subject(have, want->subject), "it does not capture our subjects"},
-        {have->Storage != js_FileStorage, "it is not kept in files"},
-        {have->Retention != js_LimitsPolicy, "its retention is not by limits"},
-        {have->NoAck, "it does not acknowledge"},
-        {have->Sealed, "it is sealed"},
-        {below(have->MaxBytes, want->max_bytes), "its max_bytes is smaller than configured"},
-        {below(have->MaxAge, want->max_age_s * MESH_NS_PER_S),
-         "its max_age is shorter than configured"},
-        {have->Duplicates < want->duplicates_s * MESH_NS_PER_S,
-         "its duplicate window is too short"},
-        {below(have->MaxMsgSize, want->message_size), "its max_msg_size is too small"},
-        {have->MaxMsgs > 0, "it limits the number of messages"},
-        {have->MaxMsgsPerSubject > 0, "it limits the number of messages of a subject"},
-    };
-
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        if (rules[i].broken) {
-            return rules[i].text;
-        }
-    }
-    return NULL;
-}
-
-static natsStatus create_stream(jsStreamInfo **ret_info, jsCtx *js,
-                                const struct broker_stream_config *want, jsErrCode *ret_code)
-{
-    jsStreamConfig config;
-    const char *subjects[] = {want->subject};
-    natsStatus status = jsStreamConfig_Init(&config);
-
-    config.Name = want->name;
-    config.Subjects = subjects;
-    config.SubjectsLen = 1;
-    config.Storage = js_FileStorage;
-    config.Retention = js_LimitsPolicy;
-    config.Discard = js_DiscardOld;
-    config.MaxBytes = want->max_bytes > 0 ? want->max_bytes : -1;
-    config.MaxAge = want->max_age_s * MESH_NS_PER_S;
-    config.Duplicates = want->duplicates_s * MESH_NS_PER_S;
-    return THEN(status, js_AddStream(ret_info, js, &config, NULL, ret_code));
-}
-
-static MESH_STATUS nats_stream_ensure(struct mesh_ctx *ctx, struct broker_connection *connection,
-                                      const struct broker_stream_config *config,
-                                      struct broker_stream *ret_stream)
-{
-    jsStreamInfo *info = NULL;
-    jsErrCode code = 0;
-    natsStatus status = js_GetStreamInfo(&info, connection->js, config->name, NULL, &code);
-    enum mesh_status outcome = MESH_OK;
-    const char *broken;
-
-    if (status == NATS_NOT_FOUND) {
-        code = 0;
-        status = create_stream(&info, connection->js, config, &code);
-        if (code == JSStreamNameExistErr) { /* another service was quicker */
-            status = js_GetStreamInfo(&info, connection->js, config->name, NULL, &code);
-        }
-    }
-    if (status == NATS_OK &&
-        natsConnection_GetMaxPayload(connection->nats) < config->message_size) {
-        jsStreamInfo_Destroy(info);
-        return mesh_fail(ctx, MESH_FAILED_PRECONDITION,
-                         "broker: its max_payload is less than %" PRId64, config->message_size);
-    }
-    if (status != NATS_OK && code != 0) {
-        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "stream %s: %s", config->name,
-                         nats_GetLastError(NULL));
-    }
-    if (status != NATS_OK) {
-        return failed(ctx, "looking for the stream", status);
-    }
-    broken = contradiction(info->Config, config);
-    if (broken != NULL) {
-        outcome = mesh_fail(ctx, MESH_FAILED_PRECONDITION, "stream %s exists, but %s", config->name,
-                            broken);
-    } else {
-        *ret_stream = stream_from(info);
-    }
-    jsStreamInfo_Destroy(info);
-    return outcome;
-}
-
-static MESH_STATUS nats_stream_state(struct mesh_ctx *ctx, struct broker_connection *connection,
-                                     const char *stream, struct broker_stream *ret_stream)
-{
-    jsStreamInfo *info = NULL;
-    natsStatus status = js_GetStreamInfo(&info, connection->js, stream, NULL, NULL);
-
-    if (status == NATS_NOT_FOUND) {
-        return mesh_fail(ctx, MESH_NOT_FOUND, "stream %s does not exist", stream);
-    }
-    if (status != NATS_OK) {
-        return failed(ctx, "asking for the state of the stream", status);
-    }
-    *ret_stream = stream_from(info);
-    jsStreamInfo_Destroy(info);
-    return MESH_OK;
-}
-
-static MESH_STATUS nats_message_identity(struct mesh_ctx *ctx, struct broker_connection *connection,
-                                         const char *stream, uint64_t sequence,
-                                         struct broker_identity *ret_identity)
-{
-    natsMsg *message = NULL;
-    natsStatus status = js_GetMsg(&message, connection->js, stream, sequence, NULL, NULL);
-
-    if (status == NATS_NOT_FOUND) {
-        return mesh_fail(ctx, MESH_NOT_FOUND, "stream %s has no message %" PRIu64, stream,
-                         sequence);
-    }
-    if (status != NATS_OK) {
-        return failed(ctx, "reading a message", status);
-    }
-    (void)snprintf(ret_identity->id, sizeof(ret_identity->id), "%s",
-                   header(message, "Nats-Msg-Id"));
-    ret_identity->time_us = natsMsg_GetTime(message) / NS_PER_US;
-    natsMsg_Destroy(message);
-    return MESH_OK;
-}
-
 /* ---- publishing ---- */
 
 static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *connection,
@@ -485,7 +324,7 @@ static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *
                                        (int)publication->size);
 
     if (status != NATS_OK) {
-        return failed(ctx, "publishing", status);
+        return mesh__nats_failed(ctx, "publishing", status);
     }
     if (!mesh__pending_add(&connection->pending, message, token)) {
         natsMsg_Destroy(message);
@@ -504,13 +343,15 @@ static MESH_STATUS nats_publish(struct mesh_ctx *ctx, struct broker_connection *
         }
     }
     natsMsg_Destroy(message);
-    return status == NATS_OK ? MESH_OK : failed(ctx, "publishing", status);
+    return status == NATS_OK ? MESH_OK : mesh__nats_failed(ctx, "publishing", status);
 }
 
 /* ---- consuming ---- */
 
-/* Made by pulling instead of the library's ordered consumer, which recovers by itself, silently and
- * from the wrong place when the stream was made anew. */
+/*
+ * Made by pulling instead of the library's ordered consumer, which recovers by itself, silently and
+ * from the wrong place when the stream was made anew.
+ */
 static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connection *connection,
                                       const char *stream, const char *subject, uint64_t from,
                                       struct broker_consumer *ret_consumer)
@@ -530,7 +371,7 @@ static MESH_STATUS nats_consumer_open(struct mesh_ctx *ctx, struct broker_connec
         status = js_AddConsumer(&info, connection->js, stream, &config, NULL, NULL);
     }
     if (status != NATS_OK) {
-        return failed(ctx, "making a consumer", status);
+        return mesh__nats_failed(ctx, "making a consumer", status);
     }
     (void)snprintf(ret_consumer->name, sizeof(ret_consumer->name), "%s", info->Name);
     ret_consumer->pending = info->NumPending;
@@ -550,7 +391,7 @@ static MESH_STATUS nats_consumer_pull(struct mesh_ctx *ctx, struct broker_connec
     natsStatus status =
         natsConnection_PublishRequest(connection->nats, subject, reply, body, (int)strlen(body));
 
-    return status == NATS_OK ? MESH_OK : failed(ctx, "pulling", status);
+    return status == NATS_OK ? MESH_OK : mesh__nats_failed(ctx, "pulling", status);
 }
 
 static void nats_consumer_close(struct broker_connection *connection, const char *stream,
@@ -571,7 +412,7 @@ static MESH_STATUS nats_ping_subscribe(struct mesh_ctx *ctx, struct broker_conne
     natsStatus status = natsConnection_Subscribe(&connection->pings, connection->nats, subject,
                                                  on_ping, closure_of(connection));
 
-    return status == NATS_OK ? MESH_OK : failed(ctx, "listening for pings", status);
+    return status == NATS_OK ? MESH_OK : mesh__nats_failed(ctx, "listening for pings", status);
 }
 
 static void nats_ping(struct broker_connection *connection, const char *subject)
@@ -584,9 +425,9 @@ static const struct broker nats = {
     .close = nats_close,
     .interrupt = nats_interrupt,
     .server_id = nats_server_id,
-    .stream_ensure = nats_stream_ensure,
-    .stream_state = nats_stream_state,
-    .message_identity = nats_message_identity,
+    .stream_ensure = mesh__nats_stream_ensure,
+    .stream_state = mesh__nats_stream_state,
+    .message_identity = mesh__nats_message_identity,
     .publish = nats_publish,
     .consumer_open = nats_consumer_open,
     .consumer_pull = nats_consumer_pull,

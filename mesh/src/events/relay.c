@@ -135,6 +135,7 @@ static void end_term(struct mesh__relay *relay)
     mesh__relay_forget(relay);
     mesh__link_close(&relay->link);
     mesh__relay_measure(relay, true); /* another replica shows it */
+    mesh_gauge_set(relay->full, 0);
 }
 
 /* False: the relay is another replica's. */
@@ -208,6 +209,7 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
         mesh_gauge("mesh_outbox_backlog", "Events that wait to be published, up to 100000", NULL);
     relay->oldest =
         mesh_gauge("mesh_outbox_oldest_seconds", "For how long the oldest of them waits", NULL);
+    relay->full = mesh_gauge("mesh_stream_full", "1 while the stream has no room for events", NULL);
     relay->published =
         mesh_counter("mesh_relay_published_total", "Events published and acknowledged", NULL);
     relay->failures =

@@ -54,6 +54,7 @@ struct mesh__relay {
 
     struct mesh_gauge *backlog;
     struct mesh_gauge *oldest;
+    struct mesh_gauge *full;
     struct mesh_counter *published;
     struct mesh_counter *failures;
     struct mesh_counter *rescues;

@@ -13,6 +13,7 @@
 #define PAGE 1000 /* as in sql/fetch_pass.sql */
 #define FEW 32    /* as in sql/fetch_few.sql: even the largest events fit into memory */
 #define WINDOW_WAIT_MS 50
+#define LOOK_MS 1000
 #define DRAIN_MS 6000 /* longer than the broker seam waits for an acknowledgement */
 #define STOP_DRAIN_MS 300
 
@@ -104,9 +105,18 @@ static void settle(struct mesh__relay *relay)
 /* ---- a pass ---- */
 
 /*
- * The first publication of a connection goes alone: a broker that has just started may refuse some
- * and take the next, and so turn their order round.
+ * Where a publication may be refused and the next one taken, each goes alone, so that their order
+ * is not turned round: the first one of a connection, for the broker may just be starting, and all
+ * of them to a stream that is nearly full, which has room for the smaller ones.
  */
+static bool must_go_alone(const struct mesh__relay *relay)
+{
+    const struct broker_stream *stream = &relay->link.stream;
+
+    return !relay->proven ||
+           (stream->max_bytes > 0 && stream->size > stream->max_bytes - stream->max_bytes / 8);
+}
+
 static bool prove(struct mesh__relay *relay)
 {
     settle(relay);
@@ -152,7 +162,8 @@ static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struc
         mesh__window_ack(&relay->window, token, &ack);
         return false;
     }
-    return relay->proven || prove(relay);
+    relay->link.stream.size += (int64_t)publication.size; /* until it is looked at again */
+    return !must_go_alone(relay) || prove(relay);
 }
 
 static MESH_STATUS publish_page(struct mesh__relay *relay, struct pass *pass)
@@ -160,6 +171,9 @@ static MESH_STATUS publish_page(struct mesh__relay *relay, struct pass *pass)
     cleanup_ctx struct mesh_ctx *ctx = mesh_ctx_fork(relay->ctx);
     struct mesh_rows *rows;
 
+    if (mesh__now_ns() - relay->link.seen_ns > LOOK_MS * MESH_NS_PER_MS) {
+        mesh_ignore(mesh__link_look(ctx, &relay->link)); /* others fill the stream, too */
+    }
     MESH_TRY(mesh_tx_query(mesh_ctx_timeout(ctx, MESH__RELAY_STATEMENT_MS), pass->tx,
                            relay->large ? &mesh__sql_fetch_few : &mesh__sql_fetch_pass,
                            MESH_NO_ARGS, &rows));
@@ -222,6 +236,20 @@ static bool finish_window(struct mesh__relay *relay)
     return whole;
 }
 
+static void note_broken(struct mesh__relay *relay)
+{
+    if (!relay->window.full) {
+        mesh__relay_failed(relay, relay->window.reason);
+        return;
+    }
+    mesh_counter_add(relay->failures, 1);
+    mesh_gauge_set(relay->full, 1);
+    if (mesh__rarely_now(&relay->complaint)) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_FIELDS(mesh_log_text("reason", relay->window.reason)),
+                 "the stream is full: events wait in the outbox until there is room for them");
+    }
+}
+
 /* Moves the position. */
 static void conclude(struct mesh__relay *relay, const struct pass *pass, bool whole)
 {
@@ -234,6 +262,7 @@ static void conclude(struct mesh__relay *relay, const struct pass *pass, bool wh
         }
         return;
     }
+    mesh_gauge_set(relay->full, 0);
     mesh__relay_keep(&relay->done, relay->pass != NULL ? relay->pass : pass->snapshot);
     mesh__relay_keep(&relay->pass, NULL);
     relay->acked_id = 0;
@@ -253,7 +282,7 @@ bool mesh__relay_pass(struct mesh__relay *relay)
     conclude(relay, &pass, whole && status == MESH_OK);
     relay->large = status == MESH_RESOURCE_EXHAUSTED || (relay->large && status != MESH_OK);
     if (!whole) {
-        mesh__relay_failed(relay, relay->window.reason);
+        note_broken(relay);
         mesh__link_close(&relay->link); /* and begin anew: nothing of this connection is trusted */
     } else if (status != MESH_OK && status != MESH_RESOURCE_EXHAUSTED) {
         mesh__relay_failed(relay, mesh_ctx_error(relay->ctx));

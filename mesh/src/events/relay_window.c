@@ -113,6 +113,7 @@ void mesh__window_ack(struct mesh__window *window, uint64_t token, const struct 
             slot->sequence = ack->sequence;
         } else {
             slot->state = MESH__SLOT_FAILED;
+            window->full = window->broken ? window->full : ack->full;
             break_locked(window, ack->error);
         }
         /* Only the oldest lets anything move, unless the others are waited for, too. */
@@ -171,6 +172,7 @@ void mesh__window_reset(struct mesh__window *window)
     pthread_mutex_lock(&window->lock);
     window->oldest = window->next;
     window->broken = false;
+    window->full = false;
     window->gone = false;
     window->reason[0] = '\0';
     pthread_mutex_unlock(&window->lock);

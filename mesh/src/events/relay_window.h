@@ -34,6 +34,7 @@ struct mesh__window {
     uint64_t next;    /* token of the next publication */
     uint64_t oldest;  /* token of the first one that is not retired */
     bool broken;      /* a publication has failed */
+    bool full;        /* because there was no room for it */
     bool gone;        /* so has the connection: no more acknowledgements come */
     char reason[200]; /* why it is broken */
 };

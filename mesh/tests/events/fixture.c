@@ -176,6 +176,7 @@ struct service *service_new(const char *system, const char *name)
     (void)snprintf(service->url, sizeof(service->url), "postgresql://%s@%s", service->schema,
                    strchr(url, '@') + 1);
     (void)snprintf(service->nats_url, sizeof(service->nats_url), "%s", env("TEST_NATS_URL"));
+    service->stream_max_bytes = STREAM_BYTES;
     service->ctx = mesh__ctx_new(name, 0, MESH_NO_DEADLINE);
     service->db = make_pool(service);
     service->silent = make_pool(service);
@@ -262,7 +263,7 @@ struct mesh_events *start_replica(struct service *service, bool publishes,
                                                 .publishes = publishes,
                                                 .inbox = inbox,
                                                 .state = state,
-                                                .stream_max_bytes = STREAM_BYTES,
+                                                .stream_max_bytes = service->stream_max_bytes,
                                                 .stream_max_age_s = 3600};
     struct mesh_events *events = mesh__events_new(&options);
 

@@ -19,7 +19,8 @@ struct service {
     char system[32]; /* a stream for each test */
     char schema[64];
     char url[512];
-    char nats_url[512]; /* may be changed before the events are started */
+    char nats_url[512];       /* may be changed before the events are started */
+    int64_t stream_max_bytes; /* the same */
     struct mesh_ctx *ctx;
     struct mesh_db *db;     /* whose commits wake the relay */
     struct mesh_db *silent; /* another pool, whose commits do not */
