@@ -14,6 +14,7 @@
 #define FEW 32    /* as in sql/fetch_few.sql: even the largest events fit into memory */
 #define WINDOW_WAIT_MS 50
 #define LOOK_MS 1000
+#define NEARLY_FULL_LOOK_MS 100
 #define DRAIN_MS 6000 /* longer than the broker seam waits for an acknowledgement */
 #define STOP_DRAIN_MS 300
 
@@ -104,6 +105,13 @@ static void settle(struct mesh__relay *relay)
 
 /* ---- a pass ---- */
 
+/* Whether so much more would leave less than that part of the stream free. */
+static bool fills(const struct broker_stream *stream, size_t size, int64_t part)
+{
+    return stream->max_bytes > 0 &&
+           stream->size + (int64_t)size > stream->max_bytes - stream->max_bytes / part;
+}
+
 /*
  * Where a publication may be refused and the next one taken, each goes alone, so that their order
  * is not turned round: the first one of a connection, for the broker may just be starting, and all
@@ -111,10 +119,22 @@ static void settle(struct mesh__relay *relay)
  */
 static bool must_go_alone(const struct mesh__relay *relay)
 {
+    return !relay->proven || fills(&relay->link.stream, 0, 8);
+}
+
+/*
+ * The broker is not let come to its limit: nats-server 2.9 forgets there how large the record of a
+ * message is, takes it, and drops the oldest one for it.
+ */
+static bool has_room(struct mesh__relay *relay, struct mesh_ctx *ctx, size_t size)
+{
     const struct broker_stream *stream = &relay->link.stream;
 
-    return !relay->proven ||
-           (stream->max_bytes > 0 && stream->size > stream->max_bytes - stream->max_bytes / 8);
+    if (fills(stream, size, 8) &&
+        mesh__now_ns() - relay->link.seen_ns > NEARLY_FULL_LOOK_MS * MESH_NS_PER_MS) {
+        mesh_ignore(mesh__link_look(ctx, &relay->link)); /* others fill it, too */
+    }
+    return !fills(stream, size, 64);
 }
 
 static bool prove(struct mesh__relay *relay)
@@ -139,6 +159,14 @@ static const char *message_id(const struct mesh__relay *relay, struct mesh_ctx *
     return relay->rescue == 0 ? event_id : mesh_printf(ctx, "%s/%" PRId64, event_id, relay->rescue);
 }
 
+/* As if the broker had. */
+static void refuse(struct mesh__relay *relay, uint64_t token, const char *why, bool full)
+{
+    const struct broker_ack ack = {.error = why, .full = full};
+
+    mesh__window_ack(&relay->window, token, &ack);
+}
+
 /* False: the window is broken, or it is time to stop. */
 static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struct mesh_rows *rows,
                     int64_t row)
@@ -156,10 +184,12 @@ static bool publish(struct mesh__relay *relay, struct mesh_ctx *ctx, const struc
         }
         mesh__window_wait(&relay->window, mesh__in_ms(WINDOW_WAIT_MS));
     }
+    if (!has_room(relay, ctx, publication.size)) {
+        refuse(relay, token, "there is no room for another event", true);
+        return false;
+    }
     if (mesh__broker->publish(ctx, relay->link.connection, &publication, token) != MESH_OK) {
-        struct broker_ack ack = {.error = mesh_ctx_error(ctx)};
-
-        mesh__window_ack(&relay->window, token, &ack);
+        refuse(relay, token, mesh_ctx_error(ctx), false);
         return false;
     }
     relay->link.stream.size += (int64_t)publication.size; /* until it is looked at again */

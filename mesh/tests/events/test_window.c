@@ -189,4 +189,26 @@ TEST(a_publisher_and_an_acknowledger_meet_without_loss)
     mesh__window_done(&window);
 }
 
+TEST(a_window_that_was_broken_by_a_lack_of_room_says_so)
+{
+    static const struct broker_ack full = {.error = "no room", .full = true};
+    uint64_t first, second;
+
+    begin();
+    first = add(1);
+    second = add(2);
+    mesh__window_ack(&window, first, &full);
+    mesh__window_ack(&window, second, &refused);
+    CHECK(window.full);
+    CHECK_TEXT(window.reason, "no room");
+    mesh__window_reset(&window);
+    CHECK(!window.full);
+    first = add(3);
+    second = add(4);
+    mesh__window_ack(&window, second, &refused);
+    mesh__window_ack(&window, first, &full);
+    CHECK(!window.full); /* the first reason counts */
+    mesh__window_done(&window);
+}
+
 TEST_MAIN(NULL, NULL)
