@@ -49,6 +49,8 @@ declare
     first  text := case parent when 'inbox' then uuid_floor(starts_at)::text else starts_at::text end;
     beyond text := case parent when 'inbox' then uuid_floor(ends_at)::text else ends_at::text end;
 begin
+    -- Else rows of that stretch of time could still come into the rest after the others were moved.
+    execute format('lock table %I in access exclusive mode', parent || '_rest');
     execute format('create table %I (like %I including all)', name, parent);
     execute format('with moved as (delete from %I where %I >= %L and %I < %L returning *)'
                    ' insert into %I select * from moved',
@@ -66,9 +68,11 @@ declare
     starts_at timestamptz;
     n         int := 0;
 begin
-    select coalesce(max(ends_at), now()) into starts_at from slice where slice.parent = cut_slices.parent;
-    if starts_at < now() - length then -- nobody cut for a long time: what is there stays in the rest
-        starts_at := now();
+    select max(ends_at) into starts_at from slice where slice.parent = cut_slices.parent;
+    -- None yet, or none for a long time: what is there stays in the rest, and so does what comes at
+    -- this moment, since a row on its way into the rest would be refused.
+    if starts_at is null or starts_at < now() then
+        starts_at := now() + least(length, interval '1 s');
     end if;
     while starts_at < until loop
         perform cut_slice(parent, starts_at, starts_at + length);
@@ -95,25 +99,39 @@ begin
     return n;
 end $$;
 
--- Drops the outbox's slices that end before that time, if everything in them is published: it is
--- older than any transaction that was open when the relay last looked.
+-- Is everything in that slice of the outbox published? It is if it is older than any transaction
+-- that was open when the relay last looked.
+create function is_published(slice text) returns boolean
+    language plpgsql
+as $$
+declare
+    newest xid8;
+begin
+    execute format('select xid from %I order by xid desc limit 1', slice) into newest;
+    return newest is null
+        or newest < (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
+end $$;
+
+-- Drops the outbox's slices that end before that time and are published; returns how many.
 create function drop_outbox_slices(before timestamptz) returns int
     language plpgsql set lock_timeout = '200ms'
 as $$
 declare
-    horizon xid8 := (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
-    newest  xid8;
-    old     slice;
-    n       int := 0;
+    old slice;
+    n   int := 0;
 begin
     for old in select * from slice where parent = 'outbox' and ends_at < before order by ends_at loop
-        execute format('select xid from %I order by xid desc limit 1', old.name) into newest;
-        exit when not coalesce(newest < horizon, newest is null);
+        exit when not coalesce(is_published(old.name), false);
+        -- And again when nobody writes into it any more: a transaction may have waited for long.
+        execute format('lock table %I in access exclusive mode', old.name);
+        exit when not coalesce(is_published(old.name), false);
         execute format('drop table %I', old.name);
         delete from slice where name = old.name;
         n := n + 1;
     end loop;
-    delete from outbox_rest where created_at < before and xid < horizon;
+    delete from outbox_rest
+     where created_at < before
+       and xid < (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
     return n;
 end $$;
 

@@ -10,6 +10,7 @@
 #include "app/signals.h"
 #include "app/stop.h"
 #include "events/events.h"
+#include "events/retention.h"
 #include "rpc/server.h"
 
 struct mesh__names {
@@ -38,6 +39,9 @@ struct mesh_app {
     struct mesh_server *server;
     bool server_started;
     struct mesh__jobs *jobs;
+    struct mesh__retention retention;
+    struct mesh_job upkeep[2]; /* the runtime's own jobs */
+    struct mesh__jobs *upkeep_jobs;
     int grpc_port;
     int http_port;
 };

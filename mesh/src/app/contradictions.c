@@ -81,8 +81,26 @@ static bool broker_agrees(const struct mesh__config *config, char *error, size_t
     return false;
 }
 
+/* An event that comes once more must still be known as handled. */
+static bool retention_agrees(const struct mesh__config *config, char *error, size_t error_size)
+{
+    if (mesh__config_text(config, VAR_NATS_URL) == NULL ||
+        mesh__config_int64(config, VAR_INBOX_KEEP_S) >=
+            mesh__config_int64(config, VAR_STREAM_MAX_AGE_S) +
+                mesh__config_int64(config, VAR_OUTBOX_KEEP_S)) {
+        return true;
+    }
+    (void)snprintf(error, error_size,
+                   "%s is \"%s\", expected at least %s + %s, which are %s and %s.",
+                   name_of(VAR_INBOX_KEEP_S), mesh__config_text(config, VAR_INBOX_KEEP_S),
+                   name_of(VAR_STREAM_MAX_AGE_S), name_of(VAR_OUTBOX_KEEP_S),
+                   mesh__config_text(config, VAR_STREAM_MAX_AGE_S),
+                   mesh__config_text(config, VAR_OUTBOX_KEEP_S));
+    return false;
+}
+
 bool mesh__config_agrees(const struct mesh__config *config, char *error, size_t error_size)
 {
     return numbers_agree(config, error, error_size) && ports_agree(config, error, error_size) &&
-           broker_agrees(config, error, error_size);
+           broker_agrees(config, error, error_size) && retention_agrees(config, error, error_size);
 }

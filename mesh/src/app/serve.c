@@ -280,6 +280,30 @@ static bool start_server(struct mesh_app *app)
     return app->server_started;
 }
 
+/* The runtime's own job: outbox and inbox are kept for as long as they are needed. */
+static struct mesh__jobs *start_upkeep(struct mesh_app *app)
+{
+    struct mesh__jobs_options options = {
+        .jobs = app->upkeep,
+        .service = app->spec->name,
+        .state = &app->retention,
+        .leases = app->leases,
+    };
+
+    app->retention = (struct mesh__retention){
+        .db = app->db,
+        .outbox_keep_s = mesh__config_int64(app->config, VAR_OUTBOX_KEEP_S),
+        .inbox_keep_s = mesh__config_int64(app->config, VAR_INBOX_KEEP_S),
+    };
+    app->upkeep[0] = (struct mesh_job){
+        .name = "mesh-retention",
+        .interval_ms = mesh__retention_interval_ms(&app->retention),
+        .run = mesh__retention_run,
+        .single = true,
+    };
+    return mesh__jobs_start(&options);
+}
+
 static bool start_threads(struct mesh_app *app)
 {
     const struct mesh__jobs_options options = {
@@ -296,6 +320,9 @@ static bool start_threads(struct mesh_app *app)
         mesh__signals_connect(app->signals, ping_replicas, app->events);
     }
     app->jobs = mesh__jobs_start(&options);
+    if (app->events != NULL) {
+        app->upkeep_jobs = start_upkeep(app);
+    }
     mesh__leases_start(app->leases);
     mesh__readiness_start(app->readiness, app->db, app->server);
     return true;
@@ -324,16 +351,19 @@ static void stop_all(struct mesh_app *app)
     mesh__readiness_stop(app->readiness);
     mesh__readiness_set_reason(app->readiness, "stopping");
     mesh__jobs_finish(app->jobs);
+    mesh__jobs_finish(app->upkeep_jobs);
     if (app->server_started) {
         mesh__server_stop(app->server);
     }
     mesh__jobs_stop(app->jobs, mesh__config_int64(app->config, VAR_GRACE_MS));
+    mesh__jobs_stop(app->upkeep_jobs, 0);
     mesh__signals_disconnect(app->signals);
     if (app->events_started) {
         mesh__events_stop(app->events);
     }
     mesh__leases_stop(app->leases);
     mesh__jobs_free(app->jobs);
+    mesh__jobs_free(app->upkeep_jobs);
     if (app->state_started && app->spec->stop != NULL) {
         app->spec->stop(app->state);
     }

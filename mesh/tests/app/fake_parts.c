@@ -3,6 +3,7 @@
 
 #include "db/db_impl.h"
 #include "events/events.h"
+#include "events/retention.h"
 #include "rpc/client_impl.h"
 #include "rpc/server.h"
 
@@ -238,6 +239,21 @@ void mesh__events_on_ping(struct mesh_events *events, void (*callback)(void *arg
 {
     events->callback = callback;
     events->arg = arg;
+}
+
+MESH_STATUS mesh__retention_run(struct mesh_ctx *ctx, void *retention, bool *ret_more)
+{
+    (void)ctx;
+    (void)retention;
+    (void)ret_more;
+    return MESH_OK;
+}
+
+int64_t mesh__retention_interval_ms(const struct mesh__retention *retention)
+{
+    fake_say("retention %lld %lld", (long long)retention->outbox_keep_s,
+             (long long)retention->inbox_keep_s);
+    return 3600000;
 }
 
 /* ---- server --------------------------------------------------------------------------------- */

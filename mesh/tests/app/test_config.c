@@ -104,6 +104,8 @@ TEST(the_least_environment_gives_the_defaults)
     CHECK_INT(mesh__config_int64(config, VAR_MAX_CONNECTION_AGE_MS), 0);
     CHECK_INT(mesh__config_int64(config, VAR_CALL_MEMORY_BYTES), 16777216);
     CHECK_INT(mesh__config_int64(config, VAR_STREAM_MAX_AGE_S), 72 * 3600);
+    CHECK_INT(mesh__config_int64(config, VAR_OUTBOX_KEEP_S), 48 * 3600);
+    CHECK_INT(mesh__config_int64(config, VAR_INBOX_KEEP_S), 6 * 24 * 3600);
     CHECK_TEXT(mesh__config_peer(config, 0), "localhost:9085");
     CHECK_TEXT(mesh__config_peer(config, 1), "dns:///stock:9090");
     CHECK(mesh__config_setting(config, "SHOP_PAY_WINDOW_S", KIND_INT64, &number) != NULL);
@@ -357,6 +359,19 @@ TEST(values_that_just_fit_are_taken)
 
     CHECK_TEXT(error, "");
     mesh__config_free(config);
+}
+
+TEST(an_inbox_that_would_forget_events_that_can_come_again_is_refused)
+{
+    struct mesh__config *config = READ("MESH_INBOX_KEEP_S=432000");
+
+    CHECK_TEXT(error, "");
+    mesh__config_free(config);
+    CHECK(READ("MESH_INBOX_KEEP_S=431999") == NULL);
+    CHECK_TEXT(error, "MESH_INBOX_KEEP_S is \"431999\", expected at least MESH_STREAM_MAX_AGE_S + "
+                      "MESH_OUTBOX_KEEP_S, which are 259200 and 172800.");
+    CHECK(READ("MESH_STREAM_MAX_AGE_S=345601") == NULL);
+    CHECK(READ("MESH_OUTBOX_KEEP_S=259201") == NULL);
 }
 
 TEST(a_long_bad_value_is_cut)

@@ -199,6 +199,8 @@ TEST(everything_is_made_in_order_and_taken_down_in_the_other)
                       "server_limits 1024 67108864 64 1000 100 134217728 16777216\n"
                       "server_times 5000 10000 1000 10000 0\n"
                       "events_start\n"
+                      "retention 172800 518400\n"
+                      "leases_add job mesh-retention 1\n"
                       "leases_start\n"
                       "SERVING\n"
                       "server_stop\n"

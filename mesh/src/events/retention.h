@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Drops what is kept of events for long enough, a slice of time at once. */
+#ifndef MESH_EVENTS_RETENTION_H
+#define MESH_EVENTS_RETENTION_H
+
+#include "mesh/db.h"
+
+struct mesh__retention {
+    struct mesh_db *db;
+    int64_t outbox_keep_s; /* published events, to be published again if the broker loses them */
+    int64_t inbox_keep_s;  /* ids of events that were handled */
+};
+
+/* How often it should run. */
+int64_t mesh__retention_interval_ms(const struct mesh__retention *retention);
+/*
+ * A run of the job; retention is its struct. Cuts the slices that are needed soon and drops those
+ * that are not needed any more. Where a transaction is in the way, the next run does it.
+ */
+MESH_STATUS mesh__retention_run(struct mesh_ctx *ctx, void *retention, bool *ret_more);
+
+#endif

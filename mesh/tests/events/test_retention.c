@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept of events is dropped when it is old enough, and never before it is published. */
+#include "consumer.h"
+#include "events/retention.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define AHEAD                                                                                      \
+    "select count(*) from (select parent from slice group by parent"                               \
+    " having max(ends_at) > now() + interval '451 s') as ahead"
+#define KEPT "select count(*) from outbox"
+#define REST "select count(*) from outbox_rest"
+
+static struct mesh__retention keep_for(struct service *service, int64_t outbox_s, int64_t inbox_s)
+{
+    return (struct mesh__retention){
+        .db = service->silent, .outbox_keep_s = outbox_s, .inbox_keep_s = inbox_s};
+}
+
+static void run_once(struct service *service, struct mesh__retention retention)
+{
+    bool more;
+
+    if (mesh__retention_run(service_ctx(service), &retention, &more) != MESH_OK) {
+        fail_msg("%s", mesh_ctx_error(service->ctx));
+    }
+}
+
+/* Cuts the first slices, and waits for their time. */
+static void begin(struct service *service, struct mesh__retention retention)
+{
+    run_once(service, retention);
+    wait_for_int(service, "select (min(starts_at) < now())::int from slice", 1);
+    run_once(service, retention);
+}
+
+/* Runs it until sql has that value. */
+static void run_until(struct service *service, struct mesh__retention retention, const char *sql,
+                      int64_t wanted)
+{
+    int64_t end_ns = mesh__in_ms(30000);
+
+    do {
+        CHECK(mesh__now_ns() < end_ns);
+        run_once(service, retention);
+        usleep(20000);
+    } while (query_int(service, sql) != wanted);
+}
+
+/* Slices that are old enough. */
+#define DUE                                                                                        \
+    "select (count(*) > 0)::int from slice where parent = 'outbox'"                                \
+    " and ends_at < now() - interval '1 s'"
+
+TEST(slices_are_cut_ahead_of_time)
+{
+    struct service *service = service_new("keep1", "counter");
+
+    count_and_commit(service, "k", 5);
+    begin(service, keep_for(service, 3600, 3600));
+    CHECK_INT(query_int(service, REST), 5); /* they were before it */
+    count_and_commit(service, "k", 5);
+    CHECK_INT(query_int(service, REST), 5);
+    CHECK_INT(query_int(service, KEPT), 10);
+    CHECK_INT(query_int(service, AHEAD), 2); /* the one of now, and another, of both tables */
+}
+
+TEST(published_events_are_dropped_when_they_are_old_enough)
+{
+    struct service *service = service_new("keep2", "counter");
+    struct mesh_events *events = start_events(service, true, NULL, NULL);
+    uint64_t dropped;
+
+    count_and_commit(service, "k", 5); /* in the rest */
+    begin(service, keep_for(service, 1, 1));
+    dropped = counter_of("mesh_slices_dropped_total");
+    count_and_commit(service, "k", 5);
+    CHECK_INT(query_int(service, KEPT), 10);
+    run_until(service, keep_for(service, 1, 1), KEPT, 0);
+    CHECK(counter_of("mesh_slices_dropped_total") > dropped);
+    wait_for_stream("keep2", 10);
+    stop_events(events);
+}
+
+TEST(events_that_are_not_published_are_kept_however_old_they_are)
+{
+    struct service *service = service_new("keep3", "counter");
+    struct mesh_events *events;
+
+    count_and_commit(service, "k", 5);
+    begin(service, keep_for(service, 1, 1));
+    count_and_commit(service, "k", 5);
+    run_until(service, keep_for(service, 1, 1), DUE, 1);
+    run_once(service, keep_for(service, 1, 1));
+    CHECK_INT(query_int(service, KEPT), 10);
+    events = start_events(service, true, NULL, NULL);
+    wait_for_stream("keep3", 10);
+    run_until(service, keep_for(service, 1, 1), KEPT, 0);
+    stop_events(events);
+}
+
+static struct mesh_tx *begin_late(struct service *service, struct mesh_ctx *ctx)
+{
+    struct mesh_tx *tx = NULL;
+
+    CHECK(mesh_tx_begin(ctx, service->silent, &tx) == MESH_OK);
+    CHECK(count_up(ctx, service, tx, "late", "") == MESH_OK);
+    CHECK(mesh__tx_flush(ctx, tx) == MESH_OK);
+    return tx;
+}
+
+TEST(a_transaction_that_is_open_for_longer_loses_no_event)
+{
+    struct service *service = service_new("keep4", "counter");
+    struct mesh_events *events = start_events(service, true, NULL, NULL);
+    struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx;
+
+    begin(service, keep_for(service, 1, 1));
+    tx = begin_late(service, ctx);
+    count_and_commit(service, "k", 5);
+    wait_for_stream("keep4", 5);
+    run_until(service, keep_for(service, 1, 1), DUE, 1);
+    run_once(service, keep_for(service, 1, 1)); /* and nobody waits, or fails */
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    wait_for_stream("keep4", 6);
+    run_until(service, keep_for(service, 1, 1), KEPT, 0);
+    mesh__ctx_free(ctx);
+    stop_events(events);
+}
+
+/* ---- a commit while a slice is about to be dropped ---- */
+
+static void *run_in_thread(void *arg)
+{
+    struct service *service = arg;
+    struct mesh__retention retention = keep_for(service, 1, 1);
+    struct mesh_ctx *ctx = mesh__ctx_new("retention", 0, MESH_NO_DEADLINE);
+    bool more;
+
+    mesh_ignore(mesh__retention_run(ctx, &retention, &more));
+    mesh__ctx_free(ctx);
+    return NULL;
+}
+
+TEST(an_event_that_is_committed_while_its_slice_waits_to_be_dropped_is_kept)
+{
+    struct service *service = service_new("keep5", "counter");
+    struct mesh_events *events = start_events(service, true, NULL, NULL);
+    struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx;
+    pthread_t thread;
+
+    begin(service, keep_for(service, 1, 1));
+    count_and_commit(service, "k", 5);
+    tx = begin_late(service, ctx);
+    wait_for_int(service, "select last_sequence from relay_position order by id desc limit 1", 5);
+    stop_events(events);
+    wait_for_int(service, DUE, 1);
+    superuser_run("alter function keep5_counter.drop_outbox_slices set lock_timeout = '20s'");
+    CHECK_INT(pthread_create(&thread, NULL, run_in_thread, service), 0);
+    wait_for_int(service,
+                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                 " and query like '%drop_outbox_slices%'",
+                 1);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    pthread_join(thread, NULL);
+    CHECK_INT(query_int(service, "select count(*) from outbox where key = 'late'"), 1);
+    mesh__ctx_free(ctx);
+}
+
+/* ---- under load ---- */
+
+TEST(slices_that_come_and_go_under_load_cost_no_event)
+{
+    struct pair *pair = pair_new("keep6");
+    struct service *publisher = pair->publisher;
+    struct mesh_events *events = consume(&pair->consumer);
+    uint64_t dropped = counter_of("mesh_slices_dropped_total");
+    int n = 0;
+
+    while (counter_of("mesh_slices_dropped_total") < dropped + 10) {
+        run_once(publisher, keep_for(publisher, 1, 3600));
+        run_once(pair->consumer.service, keep_for(pair->consumer.service, 3600, 3600));
+        publish_keys(publisher, 1);
+        n++;
+    }
+    check_effects(&pair->consumer, (int64_t)n * 10);
+    CHECK(query_int(publisher, KEPT) < (int64_t)n * 10);
+    stop_events(events);
+}
+
+TEST(what_was_handled_is_forgotten_when_it_cannot_come_again)
+{
+    struct pair *pair = pair_new("keep7");
+    struct service *service = pair->consumer.service;
+    struct mesh_events *events = consume(&pair->consumer);
+
+    publish_keys(pair->publisher, 1);
+    wait_for_int(service, EFFECTS, 10);
+    CHECK_INT(query_int(service, "select count(*) from inbox_rest"), 10);
+    begin(service, keep_for(service, 3600, 1));
+    publish_keys(pair->publisher, 1);
+    wait_for_int(service, EFFECTS, 20);
+    CHECK(query_int(service, "select count(*) from inbox_rest") < 20);
+    run_until(service, keep_for(service, 3600, 1), "select count(*) from inbox", 0);
+    stop_events(events);
+}
+
+TEST_EVENTS_MAIN(NULL)
