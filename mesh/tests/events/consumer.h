@@ -13,6 +13,10 @@
 #define WRONG                                                                                      \
     "select count(*) from (select version, row_number() over (partition by key order by n) as nth" \
     " from effect) as e where version <> nth"
+/* Keys with an effect that is doubled or missing, whatever their order. */
+#define DOUBLED                                                                                    \
+    "select count(*) from (select key from effect group by key"                                    \
+    " having count(*) <> count(distinct version) or count(*) <> max(version)) as wrong"
 
 struct consumer {
     struct service *service;
