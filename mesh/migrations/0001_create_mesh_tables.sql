@@ -180,6 +180,56 @@ create table dead_letter (
 );
 -- Is this key waiting? Asked for every event while anything waits.
 create index dead_letter_waiting on dead_letter (partition, source, key, id) where status <> 'dropped';
+create index dead_letter_redrive on dead_letter (partition, source, id) where status = 'redrive';
+
+-- For operators: what waits, key by key; the first of each key is the one that could not be handled.
+create view parked as
+select id, partition, source, key, row_number() over (partition by partition, source, key order by id) as nth,
+       status, attempts, reason, event_id, subject, sequence, created_at
+  from dead_letter
+ where status <> 'dropped'
+ order by source, key, id;
+
+-- The owner of the share is kept from reading on until the end of the transaction: what is marked
+-- in it and what arrives meanwhile stay in order.
+create function hold_share(at_partition int, of_source text) returns void
+    language sql
+as $$
+    select from cursor where partition = at_partition and source = of_source for update;
+$$;
+
+-- Marks what waits under a key to be handled again, in order; returns how many events that are.
+create function redrive(at_partition int, of_source text, of_key text) returns bigint
+    language plpgsql
+as $$
+declare
+    n bigint;
+begin
+    perform hold_share(at_partition, of_source);
+    update dead_letter
+       set status = 'redrive'
+     where partition = at_partition and source = of_source and key = of_key and status <> 'dropped';
+    get diagnostics n = row_count;
+    return n;
+end $$;
+
+-- The same for the key of that event.
+create function redrive(letter bigint) returns bigint
+    language sql
+as $$
+    select coalesce((select redrive(partition, source, key) from dead_letter where id = letter), 0);
+$$;
+
+-- Gives up one event for good; its row is kept. Those behind it wait for a redrive of their own.
+-- False: it does not wait.
+create function drop_letter(letter bigint) returns boolean
+    language plpgsql
+as $$
+begin
+    perform hold_share(partition, source) from dead_letter where id = letter;
+    update dead_letter set status = 'dropped' where id = letter and status <> 'dropped';
+    return found;
+end $$;
 
 -- What the relay has published: the newest row counts, those of the last 10 minutes are kept.
 create table relay_position (

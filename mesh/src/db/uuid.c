@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db/uuid.h"
 
-#include <stddef.h>
+#include "core/fatal.h"
+
+#include <openssl/evp.h>
+#include <string.h>
 
 static int digit(char c)
 {
@@ -54,4 +57,21 @@ void mesh__uuid_format(const uint8_t bytes[UUID_BYTES], char ret_text[UUID_CHARS
         *ret_text++ = digits[bytes[i] & 15];
     }
     *ret_text = '\0';
+}
+
+void mesh__uuid_v5(const uint8_t space[UUID_BYTES], const char *name, char ret_text[UUID_CHARS + 1])
+{
+    EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
+    uint8_t digest[EVP_MAX_MD_SIZE];
+
+    if (sha1 == NULL || EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) != 1 ||
+        EVP_DigestUpdate(sha1, space, UUID_BYTES) != 1 ||
+        EVP_DigestUpdate(sha1, name, strlen(name)) != 1 ||
+        EVP_DigestFinal_ex(sha1, digest, NULL) != 1) {
+        mesh__fatal("OpenSSL cannot compute SHA-1");
+    }
+    EVP_MD_CTX_free(sha1);
+    digest[6] = (uint8_t)(0x50 | (digest[6] & 0x0f)); /* version 5 */
+    digest[8] = (uint8_t)(0x80 | (digest[8] & 0x3f)); /* variant */
+    mesh__uuid_format(digest, ret_text);
 }

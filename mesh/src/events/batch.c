@@ -2,121 +2,59 @@
 /* A batch of one share is one transaction: cursor, inbox rows and effects together. */
 #include "core/clock.h"
 #include "core/ctx_impl.h"
-#include "core/guard.h"
-#include "events/envelope.h"
-#include "events/reader.h"
+#include "events/parking.h"
+#include "events/trial.h"
 #include "events_sql.h"
-#include "mesh/id.h"
-#include "mesh/validate.h"
 
-#include <ctype.h>
-#include <inttypes.h>
 #include <string.h>
 
 #define BATCH_MS 30000
 #define PATIENCE 3 /* transient failures of a batch before its messages are taken one by one */
 
-struct item {
-    const struct mesh_inbox_entry *entry; /* NULL: skipped */
-    struct mesh__envelope envelope;
-    const char *id; /* of the event, lower case */
-    bool fresh;     /* not handled before */
-};
-
 struct batch {
     struct mesh__reader *reader;
     struct mesh__share *share;
     const struct broker_message *messages[MESH__BATCH];
-    struct item *items; /* one for each message */
+    struct mesh__letter *letters; /* one for each message */
     int n;
-    int n_known; /* items with an entry */
+    int n_known; /* letters with an id */
     struct mesh__cursor to;
-    bool lost;             /* the cursor was moved by another replica */
-    const struct item *at; /* the item being handled; NULL: none */
+    bool lost;                     /* the cursor was moved by another replica */
+    bool tried;                    /* a handler was called */
+    const struct mesh__letter *at; /* the one being handled; NULL: none */
 };
 
-/* ---- reading messages ---- */
-
-static const struct mesh_inbox_entry *find_by_subject(const struct batch *batch,
-                                                      const char *subject)
-{
-    const struct mesh_inbox_type *inbox = batch->reader->events->options.inbox;
-    const char *name = strrchr(subject, '.');
-
-    for (size_t i = 0; name != NULL && i < inbox->n_entries; i++) {
-        const struct mesh_event_type *event = inbox->entries[i].event;
-
-        if (strcmp(event->name, name + 1) == 0 &&
-            strcmp(event->source, batch->share->source) == 0) {
-            return &inbox->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static const struct mesh_inbox_entry *find_by_type(const struct batch *batch, const char *type)
-{
-    const struct mesh_inbox_type *inbox = batch->reader->events->options.inbox;
-
-    for (size_t i = 0; i < inbox->n_entries; i++) {
-        if (strcmp(inbox->entries[i].event->full_name, type) == 0) {
-            return &inbox->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static void complain(struct batch *batch, const struct broker_message *message, const char *text,
-                     const char *reason)
+static void complain(struct batch *batch, const struct mesh__letter *letter, const char *reason)
 {
     struct mesh__share *share = batch->share;
 
     mesh_counter_add(batch->reader->failed, 1);
     if (mesh__rarely_now(&share->complaint)) {
         mesh_log(MESH_LOG_ERROR,
-                 MESH_LOG_FIELDS(mesh_log_text("subject", message->subject),
-                                 mesh_log_text("event_id", message->id),
+                 MESH_LOG_FIELDS(mesh_log_text("subject", letter->subject),
+                                 mesh_log_text("event_id", letter->id),
                                  mesh_log_int("partition", share->partition),
-                                 mesh_log_int("sequence", (int64_t)message->sequence),
+                                 mesh_log_int("sequence", (int64_t)letter->sequence),
                                  mesh_log_text("reason", reason)),
-                 "%s", text);
+                 "an event cannot be handled and is tried again");
     }
-}
-
-/* Events that nobody here asked for, and what is no event at all, get no entry. */
-static void read_message(struct batch *batch, const struct broker_message *message,
-                         struct item *item)
-{
-    struct mesh_ctx *ctx = batch->reader->ctx;
-    char *id;
-
-    if (find_by_subject(batch, message->subject) == NULL) {
-        return;
-    }
-    if (mesh__envelope_decode(ctx, message->data, message->size, &item->envelope) != MESH_OK) {
-        complain(batch, message, "a message that is no event is skipped", mesh_ctx_error(ctx));
-        return;
-    }
-    if (!mesh_is_uuid(item->envelope.id)) {
-        complain(batch, message, "an event without a UUID is skipped", item->envelope.id);
-        return;
-    }
-    id = mesh_strdup(ctx, item->envelope.id);
-    for (char *at = id; *at != '\0'; at++) {
-        *at = (char)tolower((unsigned char)*at);
-    }
-    item->id = id;
-    item->entry = find_by_type(batch, item->envelope.type);
 }
 
 static void read_messages(struct batch *batch)
 {
     const struct broker_message *last = batch->messages[batch->n - 1];
+    struct mesh_ctx *ctx = batch->reader->ctx;
 
-    batch->items = mesh_alloc(batch->reader->ctx, (size_t)batch->n * sizeof(struct item));
+    batch->letters = mesh_alloc(ctx, (size_t)batch->n * sizeof(*batch->letters));
     for (int i = 0; i < batch->n; i++) {
-        read_message(batch, batch->messages[i], &batch->items[i]);
-        batch->n_known += batch->items[i].entry != NULL;
+        const struct broker_message *message = batch->messages[i];
+
+        batch->letters[i] = (struct mesh__letter){.sequence = message->sequence,
+                                                  .subject = message->subject,
+                                                  .data = message->data,
+                                                  .size = message->size};
+        mesh__letter_read(ctx, batch->reader, batch->share, &batch->letters[i]);
+        batch->n_known += batch->letters[i].id != NULL;
     }
     batch->to = (struct mesh__cursor){.sequence = last->sequence,
                                       .at.time_us = last->time_us,
@@ -128,18 +66,18 @@ static void read_messages(struct batch *batch)
 
 static void mark_fresh(struct batch *batch, const char *id, int *at)
 {
-    for (int i = 0; i < batch->n; i++) { /* in the order of the items, usually */
-        struct item *item = &batch->items[(*at + i) % batch->n];
+    for (int i = 0; i < batch->n; i++) { /* in the order of the letters, usually */
+        struct mesh__letter *letter = &batch->letters[(*at + i) % batch->n];
 
-        if (item->entry != NULL && !item->fresh && strcmp(item->id, id) == 0) {
-            item->fresh = true;
-            *at = (int)(item - batch->items) + 1;
+        if (letter->id != NULL && !letter->fresh && strcmp(letter->id, id) == 0) {
+            letter->fresh = true;
+            *at = (int)(letter - batch->letters) + 1;
             return;
         }
     }
 }
 
-/* Moves the cursor, and learns which events are new. */
+/* Moves the cursor, and learns which events are new and which of those have to wait. */
 static MESH_STATUS take(struct batch *batch, struct mesh_tx *tx)
 {
     struct mesh_ctx *ctx = batch->reader->ctx;
@@ -151,8 +89,8 @@ static MESH_STATUS take(struct batch *batch, struct mesh_tx *tx)
     int at = 0;
 
     for (int i = 0; i < batch->n; i++) {
-        if (batch->items[i].entry != NULL) {
-            ids[n++] = batch->items[i].id;
+        if (batch->letters[i].id != NULL) {
+            ids[n++] = batch->letters[i].id;
         }
     }
     mesh__cursor_args(share->partition, share->source, &share->cursor, &batch->to, args);
@@ -168,37 +106,38 @@ static MESH_STATUS take(struct batch *batch, struct mesh_tx *tx)
             mark_fresh(batch, mesh_row_uuid(rows, row, 0), &at);
         }
     }
-    return MESH_OK;
+    return mesh__park_waiting(batch->reader, share, tx, batch->letters, batch->n);
 }
 
-static struct mesh_ctx *context_of(struct batch *batch, const struct item *item)
+/* The payload first: nothing has been done yet when it does not unpack. */
+static MESH_STATUS handle(struct batch *batch, struct mesh__letter *letter, struct mesh_tx *tx)
 {
-    struct mesh_ctx *ctx = batch->reader->event_ctx;
-    const struct mesh__envelope *envelope = &item->envelope;
-    struct mesh__scope *scope = ctx->scope;
-
-    mesh__ctx_reset(ctx, batch->reader->ctx->deadline_ns);
-    ctx->cancelled = batch->reader->ctx->cancelled;
-    scope->event_id = item->id;
-    scope->event_time_us = envelope->time_us;
-    mesh_ctx_set_correlation_id(ctx, envelope->correlation_id[0] != '\0' ? envelope->correlation_id
-                                                                         : envelope->subject);
-    strncpy(scope->causation_id, item->id, sizeof(scope->causation_id) - 1);
-    if (envelope->traceparent[0] != '\0') {
-        mesh__trace_from(&scope->trace, envelope->traceparent);
-    }
-    return ctx;
-}
-
-static MESH_STATUS handle(struct batch *batch, const struct item *item, struct mesh_tx *tx)
-{
-    const struct mesh_events_options *options = &batch->reader->events->options;
-    struct mesh_ctx *ctx = context_of(batch, item);
+    struct mesh__reader *reader = batch->reader;
     ProtobufCMessage *event;
 
-    MESH_TRY(mesh__unpack(ctx, item->entry->event->descriptor, item->envelope.payload,
-                          item->envelope.payload_size, &event));
-    return item->entry->dispatch(ctx, options->inbox_handlers, options->state, tx, event);
+    if (letter->why == MESH__WHY_NOT) {
+        if (mesh__letter_unpack(reader, letter, &event) == MESH_OK) {
+            batch->tried = true;
+            batch->at = letter;
+            return mesh__letter_handle(reader, letter, tx, event);
+        }
+        letter->why = MESH__WHY_UNREADABLE;
+        letter->reason = mesh_strdup(reader->ctx, mesh_ctx_error(reader->event_ctx));
+        mesh__park_behind(reader->ctx, letter, letter + 1,
+                          (int)(batch->letters + batch->n - letter) - 1);
+    }
+    batch->at = NULL;
+    return mesh__park(reader, batch->share, tx, letter);
+}
+
+/* What this transaction finds out by itself. */
+static void forget(struct batch *batch)
+{
+    batch->tried = false;
+    batch->at = NULL;
+    for (int i = 0; i < batch->n; i++) {
+        batch->letters[i].fresh = false;
+    }
 }
 
 static MESH_STATUS transact(struct batch *batch)
@@ -206,12 +145,12 @@ static MESH_STATUS transact(struct batch *batch)
     struct mesh_ctx *ctx = batch->reader->ctx;
     cleanup_tx struct mesh_tx *tx = NULL;
 
+    forget(batch);
     MESH_TRY(mesh_tx_begin(ctx, batch->reader->db, &tx));
     MESH_TRY(take(batch, tx));
     for (int i = 0; i < batch->n; i++) {
-        if (batch->items[i].fresh) {
-            batch->at = &batch->items[i];
-            MESH_TRY(handle(batch, batch->at, tx));
+        if (batch->letters[i].fresh) {
+            MESH_TRY(handle(batch, &batch->letters[i], tx));
         }
     }
     batch->at = NULL;
@@ -223,11 +162,18 @@ static MESH_STATUS transact(struct batch *batch)
 static void count(const struct batch *batch)
 {
     int fresh = 0;
+    int parked = 0;
 
     for (int i = 0; i < batch->n; i++) {
-        fresh += batch->items[i].fresh;
+        const struct mesh__letter *letter = &batch->letters[i];
+
+        fresh += letter->fresh;
+        if (letter->fresh && letter->why != MESH__WHY_NOT) {
+            parked++;
+            mesh__park_tell(batch->share, letter);
+        }
     }
-    mesh_counter_add(batch->share->handled, (uint64_t)fresh);
+    mesh_counter_add(batch->share->handled, (uint64_t)(fresh - parked));
     mesh_counter_add(batch->reader->duplicates, (uint64_t)(batch->n_known - fresh));
     mesh_counter_add(batch->reader->skipped, (uint64_t)(batch->n - batch->n_known));
 }
@@ -241,17 +187,13 @@ static void finish(struct batch *batch)
     if (batch->n_known > 0) { /* else the cursor is written a little later */
         share->cursor = batch->to;
         share->moved_ns = mesh__now_ns();
+        mesh__trial_passed(share, batch->n);
     }
     share->failures = 0;
+    share->refusals = 0;
     share->backoff.last_ms = 0;
     mesh__inflow_drop(batch->reader, share, batch->to.sequence);
     mesh__share_measure(batch->reader, share);
-}
-
-static bool is_transient(enum mesh_status status)
-{
-    return status == MESH_ABORTED || status == MESH_UNAVAILABLE ||
-           status == MESH_DEADLINE_EXCEEDED || status == MESH_UNKNOWN || status == MESH_CANCELLED;
 }
 
 static const char *reason_of(const struct batch *batch)
@@ -263,16 +205,15 @@ static const char *reason_of(const struct batch *batch)
 }
 
 /*
- * A transient failure is tried again from the cursor. Any other is looked for one message at a
- * time; what cannot be handled holds its share, and is tried again and again. (A message that is
- * given up, with the later ones of its key, will be written to dead_letter here.)
+ * A transient failure is tried again from the cursor, for as long as it takes. Any other is looked
+ * for one message at a time.
  */
 static void fail(struct batch *batch, enum mesh_status status)
 {
     struct mesh__share *share = batch->share;
-    const struct broker_message *message =
-        batch->messages[batch->at != NULL ? batch->at - batch->items : batch->n - 1];
-    bool transient = is_transient(status);
+    const struct mesh__letter *letter =
+        batch->at != NULL ? batch->at : &batch->letters[batch->n - 1];
+    bool transient = mesh__is_transient(status);
 
     mesh__share_measure(batch->reader, share);
     share->failures++;
@@ -284,8 +225,9 @@ static void fail(struct batch *batch, enum mesh_status status)
     }
     share->retry_ns = mesh__backoff_next(&share->backoff);
     if (!transient || share->failures >= PATIENCE) {
-        complain(batch, message, "an event cannot be handled and is tried again", reason_of(batch));
+        complain(batch, letter, reason_of(batch));
     }
+    mesh__trial_withdraw(batch->reader, share);
     if (status == MESH_UNKNOWN && mesh__share_resync(batch->reader, share) != MESH_OK) {
         /* The database is away. The compare-and-set will tell whether it was committed. */
         return;
@@ -299,11 +241,62 @@ static void yield_to_other(struct batch *batch)
     }
 }
 
+/* ---- one message, which is to blame for what happens ---- */
+
+/* Before it is handled. */
+static enum mesh_status try_carefully(struct batch *batch)
+{
+    struct mesh__letter *letter = &batch->letters[0];
+    enum mesh_status status;
+
+    if (letter->id == NULL || letter->why != MESH__WHY_NOT) {
+        return MESH_OK;
+    }
+    if (mesh__trial_convicts(batch->share, letter->id)) {
+        letter->why = MESH__WHY_CRASHED;
+        letter->reason = MESH__CRASHED_TEXT;
+        return MESH_OK;
+    }
+    status = mesh__trial_note(batch->reader, batch->share, letter->id);
+    batch->lost = status == MESH_ABORTED;
+    return status;
+}
+
+/* After it has failed; what was done for it is undone by now. */
+static enum mesh_status refuse(struct batch *batch, enum mesh_status status)
+{
+    struct mesh_ctx *ctx = batch->reader->ctx;
+
+    if (++batch->share->refusals < mesh__park_at) {
+        return status;
+    }
+    batch->letters[0].why = MESH__WHY_REFUSED;
+    batch->letters[0].reason = mesh_strdup(ctx, reason_of(batch));
+    ctx->deadline_ns = mesh__in_ms(BATCH_MS);
+    return transact(batch);
+}
+
+static enum mesh_status process(struct batch *batch)
+{
+    enum mesh_status status = MESH_OK;
+
+    if (mesh__trial_is_on(batch->share)) {
+        status = try_carefully(batch);
+    }
+    if (status == MESH_OK && batch->n_known > 0) {
+        status = transact(batch);
+        if (status != MESH_OK && batch->n == 1 && batch->tried && !mesh__is_transient(status)) {
+            status = refuse(batch, status);
+        }
+    }
+    return status;
+}
+
 bool mesh__share_read(struct mesh__reader *reader, struct mesh__share *share)
 {
-    bool single = share->reached.sequence < share->single_file;
+    bool single = mesh__trial_is_on(share) || share->reached.sequence < share->single_file;
     struct batch batch = {.reader = reader, .share = share};
-    enum mesh_status status = MESH_OK;
+    enum mesh_status status;
 
     batch.n = mesh__inflow_peek(reader, share, single ? 1 : MESH__BATCH, batch.messages);
     if (batch.n == 0) {
@@ -311,9 +304,7 @@ bool mesh__share_read(struct mesh__reader *reader, struct mesh__share *share)
     }
     mesh__reader_ctx(reader)->deadline_ns = mesh__in_ms(BATCH_MS);
     read_messages(&batch);
-    if (batch.n_known > 0) {
-        status = transact(&batch);
-    }
+    status = process(&batch);
     if (status == MESH_OK) {
         finish(&batch);
     } else if (batch.lost) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "events/cursor.h"
 
+#include "core/utf8.h"
 #include "events_sql.h"
 
 #include <stdio.h>
@@ -31,7 +32,7 @@ static MESH_STATUS query(struct mesh_ctx *ctx, struct mesh_db *db, int partition
 }
 
 MESH_STATUS mesh__cursor_load(struct mesh_ctx *ctx, struct mesh_db *db, int partition,
-                              const char *source, struct mesh__cursor *ret_cursor)
+                              const char *source, struct mesh__cursor_row *ret_row)
 {
     struct mesh_rows *rows;
 
@@ -44,11 +45,25 @@ MESH_STATUS mesh__cursor_load(struct mesh_ctx *ctx, struct mesh_db *db, int part
             return mesh_fail(ctx, MESH_ABORTED, "cursor %d of %s was deleted", partition, source);
         }
     }
-    *ret_cursor = (struct mesh__cursor){.sequence = (uint64_t)mesh_row_int64(rows, 0, 0),
-                                        .at.time_us = mesh_row_time(rows, 0, 2),
-                                        .created_us = mesh_row_time(rows, 0, 3)};
-    (void)snprintf(ret_cursor->at.id, sizeof(ret_cursor->at.id), "%s", mesh_row_text(rows, 0, 1));
+    *ret_row =
+        (struct mesh__cursor_row){.cursor = {.sequence = (uint64_t)mesh_row_int64(rows, 0, 0),
+                                             .at.time_us = mesh_row_time(rows, 0, 2),
+                                             .created_us = mesh_row_time(rows, 0, 3)},
+                                  .attempts = (int)mesh_row_int64(rows, 0, 4),
+                                  .parked = mesh_row_bool(rows, 0, 6)};
+    (void)snprintf(ret_row->cursor.at.id, sizeof(ret_row->cursor.at.id), "%s",
+                   mesh_row_text(rows, 0, 1));
+    (void)snprintf(ret_row->attempt_event, sizeof(ret_row->attempt_event), "%s",
+                   mesh_row_text(rows, 0, 5));
     return MESH_OK;
+}
+
+/* Message ids may be any bytes. */
+static struct mesh_arg id_or_none(const char *id)
+{
+    size_t size = strlen(id);
+
+    return mesh_text(mesh__utf8_valid(id, size) == size ? id : "");
 }
 
 static struct mesh_arg time_or_null(int64_t time_us)
@@ -64,7 +79,7 @@ void mesh__cursor_args(int partition, const char *source, const struct mesh__cur
                                                      mesh_int64((int64_t)from->sequence),
                                                      time_or_null(from->created_us),
                                                      mesh_int64((int64_t)to->sequence),
-                                                     mesh_text(to->at.id),
+                                                     id_or_none(to->at.id),
                                                      time_or_null(to->at.time_us),
                                                      time_or_null(to->created_us)};
 

@@ -6,6 +6,7 @@
 
 #include "events/broker.h"
 #include "mesh/db.h"
+#include "mesh/id.h"
 
 struct mesh__cursor {
     uint64_t sequence;         /* of the last message read */
@@ -27,11 +28,20 @@ enum mesh__verdict mesh__cursor_check(const struct mesh__cursor *cursor, uint64_
                                       const struct broker_stream *stream,
                                       const struct broker_identity *at);
 
+/* What the database has of a share. */
+struct mesh__cursor_row {
+    struct mesh__cursor cursor;
+    int attempts; /* unclean ends in a row on: */
+    char attempt_event[MESH_UUID_SIZE];
+    bool parked; /* some of its events are */
+};
+
 /* A row is made if there is none. */
 MESH_STATUS mesh__cursor_load(struct mesh_ctx *ctx, struct mesh_db *db, int partition,
-                              const char *source, struct mesh__cursor *ret_cursor);
+                              const char *source, struct mesh__cursor_row *ret_row);
 
-/* Compare and set: the arguments of the statements that move a cursor, $1 to $8. */
+/* Compare and set: the arguments of the statements that move a cursor, $1 to $8; what it is
+ * compared with are the first four. An id that is no text for a database is not kept. */
 #define MESH__CURSOR_ARGS 8
 void mesh__cursor_args(int partition, const char *source, const struct mesh__cursor *from,
                        const struct mesh__cursor *to, struct mesh_arg ret_args[MESH__CURSOR_ARGS]);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The consumer thread: keeps its connections and tends its shares in turn. */
-#include "events/reader.h"
-
 #include "core/clock.h"
 #include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "db/db_impl.h"
+#include "events/parking.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +136,7 @@ static void follow_lease(struct mesh__reader *reader, int partition)
             mesh__share_close(reader, share);
             share->held = term != 0;
             share->careful = mesh__lease_unclean(reader->leases, (size_t)partition);
+            share->trial.known = false;
             share->retry_ns = 0;
         }
     }
@@ -249,6 +249,7 @@ static void init_share(struct mesh__reader *reader, struct mesh__share *share, c
                                "For how long it has not been certain that no event waits: grows "
                                "while some do and while the broker cannot be asked",
                                labels);
+    mesh__parking_init(share);
     share->current_ns = mesh__now_ns();
 }
 

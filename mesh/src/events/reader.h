@@ -32,6 +32,26 @@ struct mesh__inflow {
     const char *broken;     /* why it cannot go on; NULL: it can */
 };
 
+/* Why an event is put aside instead of being handled. */
+enum mesh__why {
+    MESH__WHY_NOT, /* it is handled */
+    MESH__WHY_JUNK,
+    MESH__WHY_UNREADABLE, /* an event whose payload does not unpack */
+    MESH__WHY_REFUSED,    /* by its handler, again and again */
+    MESH__WHY_CRASHED,    /* the process ended while it was handled, again and again */
+    MESH__WHY_BEHIND,     /* an earlier one of its key waits */
+    MESH__WHYS
+};
+
+/* Whom an unclean end is put down to: trial.h. */
+struct mesh__trial {
+    bool known;                 /* what the cursor says of the readers before us */
+    bool noted;                 /* the cursor says what we are about to handle */
+    int left;                   /* so many messages are still taken one by one */
+    int ends;                   /* unclean ones in a row before us, on: */
+    char event[MESH_UUID_SIZE]; /* lower case */
+};
+
 /* A partition of a source. All but the inflow belongs to the reader's thread. */
 struct mesh__share {
     int partition;
@@ -46,13 +66,20 @@ struct mesh__share {
     int64_t moved_ns;            /* when the cursor was last written */
     int64_t retry_ns;            /* not tended before */
     struct mesh__backoff backoff;
-    int failures;         /* transient ones in a row */
+    int failures;         /* in a row, of any kind */
+    int refusals;         /* of the next message by its handler */
     uint64_t single_file; /* up to this sequence: one message per transaction */
+    struct mesh__trial trial;
+    bool maybe_parked; /* else nothing is: then nothing is asked */
+    bool draining;     /* parked events are marked to be handled again, or may be */
+    int64_t look_ns;   /* for such marks */
     struct mesh__rarely complaint;
     int64_t current_ns; /* when nothing waited that was known of, for the last time */
     struct mesh_counter *handled;
     struct mesh_gauge *lag;
     struct mesh_gauge *behind;
+    struct mesh_gauge *parked;
+    struct mesh_counter *put_aside[MESH__WHYS];
     struct mesh__inflow in;
 };
 

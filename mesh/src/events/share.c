@@ -2,7 +2,8 @@
 /* A share from its cursor to its consumer and back: opening, comparing with the stream, moving. */
 #include "core/clock.h"
 #include "core/ctx_impl.h"
-#include "events/reader.h"
+#include "events/parking.h"
+#include "events/trial.h"
 #include "events_sql.h"
 
 #include <inttypes.h>
@@ -50,12 +51,22 @@ MESH_STATUS mesh__share_move(struct mesh__reader *reader, struct mesh__share *sh
     return MESH_OK;
 }
 
+static void look_for_parked(struct mesh__share *share, const struct mesh__cursor_row *row)
+{
+    share->maybe_parked = row->parked;
+    share->draining = row->parked;
+    share->look_ns = 0;
+}
+
 MESH_STATUS mesh__share_resync(struct mesh__reader *reader, struct mesh__share *share)
 {
+    struct mesh__cursor_row row;
     struct mesh__cursor cursor;
 
     MESH_TRY(mesh__cursor_load(mesh__reader_ctx(reader), reader->db, share->partition,
-                               share->source, &cursor));
+                               share->source, &row));
+    cursor = row.cursor;
+    look_for_parked(share, &row);
     if ((cursor.created_us != share->created_us && cursor.created_us != 0) ||
         cursor.sequence < share->cursor.sequence) { /* it was rewound */
         mesh__share_close(reader, share);
@@ -220,13 +231,16 @@ static MESH_STATUS open_share(struct mesh__reader *reader, struct mesh__share *s
 {
     struct mesh_ctx *ctx = mesh__reader_ctx(reader);
     struct broker_consumer consumer;
-    struct mesh__cursor cursor;
+    struct mesh__cursor_row row;
 
-    MESH_TRY(mesh__cursor_load(ctx, reader->db, share->partition, share->source, &cursor));
-    if (knows_less(&reader->link, &cursor)) {
+    MESH_TRY(mesh__cursor_load(ctx, reader->db, share->partition, share->source, &row));
+    if (knows_less(&reader->link, &row.cursor)) {
         MESH_TRY(mesh__link_look(ctx, &reader->link));
     }
-    moved(share, &cursor);
+    moved(share, &row.cursor);
+    mesh__trial_open(share, &row);
+    look_for_parked(share, &row);
+    share->refusals = 0;
     MESH_TRY(fit(reader, share));
     MESH_TRY(mesh__broker->consumer_open(ctx, reader->link.connection,
                                          reader->events->options.system, share->subject,
@@ -251,6 +265,7 @@ void mesh__share_measure(struct mesh__reader *reader, struct mesh__share *share)
 
     if (!share->held) { /* another replica shows it */
         mesh_gauge_set(share->lag, 0);
+        mesh_gauge_set(share->parked, 0);
         share->current_ns = now_ns;
     }
     if (share->open && mesh__link_up(&reader->link)) {
@@ -353,7 +368,7 @@ bool mesh__share_tend(struct mesh__reader *reader, struct mesh__share *share)
         share->backoff.last_ms = 0;
     }
     pull(reader, share);
-    if (mesh__share_read(reader, share)) {
+    if (mesh__redrive(reader, share) || mesh__share_read(reader, share)) {
         return true;
     }
     write_cursor(reader, share);
@@ -375,5 +390,6 @@ int64_t mesh__share_due_ns(struct mesh__reader *reader, struct mesh__share *shar
     other_ns = share->moved_ns +
                (share->reached.sequence != share->cursor.sequence ? SKIPPED_MS : mesh__quiet_ms) *
                    MESH_NS_PER_MS;
-    return other_ns < due_ns ? other_ns : due_ns;
+    due_ns = other_ns < due_ns ? other_ns : due_ns;
+    return share->maybe_parked && share->look_ns < due_ns ? share->look_ns : due_ns;
 }

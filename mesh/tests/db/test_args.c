@@ -130,6 +130,16 @@ TEST(memory_is_used_again_and_grows)
     }
 }
 
+TEST(a_name_has_the_uuid_that_it_has_everywhere)
+{
+    uint8_t dns[UUID_BYTES]; /* RFC 9562, appendix A.4 */
+    char uuid[UUID_CHARS + 1];
+
+    CHECK(mesh__uuid_parse("6ba7b810-9dad-11d1-80b4-00c04fd430c8", dns));
+    mesh__uuid_v5(dns, "www.example.com", uuid);
+    CHECK_TEXT(uuid, "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+}
+
 TEST(a_uuid_is_written_as_it_was_read)
 {
     uint8_t bytes[UUID_BYTES];

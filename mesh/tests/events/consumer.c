@@ -3,8 +3,11 @@
 
 #include "checks.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
 {
@@ -27,6 +30,46 @@ static MESH_STATUS misbehave(struct mesh_ctx *ctx, struct consumer *consumer, st
     return MESH_OK;
 }
 
+/* What SQL reports for failures that pass, and the loss of the connection. */
+static MESH_STATUS have_bad_luck(struct mesh_ctx *ctx, struct mesh_tx *tx, int call)
+{
+    static const char *const codes[] = {"40P01", "40001", "55P03", "57014", "57P01"};
+    static const struct mesh_sql fail_sql = {"fail_sql", "select fail_with($1)"};
+    struct mesh_rows *rows;
+
+    return mesh_tx_query(ctx, tx, &fail_sql, MESH_ARGS(mesh_text(codes[call % 5])), &rows);
+}
+
+static void end_process(int call)
+{
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGKILL};
+
+    (void)raise(signals[(getpid() + call) % 3]);
+    abort();
+}
+
+static MESH_STATUS be_poisoned(struct mesh_ctx *ctx, struct consumer *consumer, struct mesh_tx *tx)
+{
+    static const struct mesh_sql wrong = {"wrong", "insert into knob (value) values ($1)"};
+    int call = atomic_fetch_add(&consumer->poisoned, 1);
+
+    switch ((enum poison)atomic_load(&consumer->poison)) {
+    case REFUSED:
+    case REFUSED_LATE:
+        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "not this one");
+    case REFUSED_BY_DATABASE:
+        return mesh_tx_exec(ctx, tx, &wrong, MESH_ARGS(mesh_null()));
+    case BAD_LUCK:
+        return have_bad_luck(ctx, tx, call);
+    case DEADLY:
+        end_process(call);
+        break;
+    case HARMLESS:
+        break;
+    }
+    return MESH_OK;
+}
+
 static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *state,
                               struct mesh_tx *tx, const ProtobufCMessage *message)
 {
@@ -34,14 +77,18 @@ static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *
         "insert_effect", "insert into effect (event_id, key, version) values ($1, $2, $3)"};
     const Test__Counter__V1__Counted *event = (const Test__Counter__V1__Counted *)message;
     struct consumer *consumer = state;
+    bool is_poison = strncmp(event->key, "poison", strlen("poison")) == 0;
 
     (void)handlers;
-    if (atomic_load(&consumer->refuse) && strcmp(event->key, "poison") == 0) {
-        return mesh_fail(ctx, MESH_FAILED_PRECONDITION, "not this one");
+    if (is_poison && atomic_load(&consumer->poison) == REFUSED) {
+        return be_poisoned(ctx, consumer, tx);
     }
     MESH_TRY(mesh_tx_exec(ctx, tx, &insert,
                           MESH_ARGS(mesh_uuid(mesh_ctx_event_id(ctx)), mesh_text(event->key),
                                     mesh_int64(event->version))));
+    if (is_poison) {
+        MESH_TRY(be_poisoned(ctx, consumer, tx));
+    }
     MESH_TRY(misbehave(ctx, consumer, tx));
     pthread_mutex_lock(&consumer->lock);
     (void)snprintf(consumer->correlation_id, sizeof(consumer->correlation_id), "%s",
@@ -56,18 +103,30 @@ static MESH_STATUS on_counted(struct mesh_ctx *ctx, const void *handlers, void *
     return MESH_OK;
 }
 
-struct pair *pair_new(const char *system)
+static struct pair *make_pair(struct service *publisher, struct service *service)
 {
     static struct pair pair; /* there is one in each test */
     struct consumer *consumer = &pair.consumer;
 
-    pair = (struct pair){.publisher = service_new(system, "counter")};
+    pair = (struct pair){.publisher = publisher};
     pthread_mutex_init(&consumer->lock, NULL);
-    consumer->service = service_new(system, "consumer");
+    consumer->service = service;
     consumer->entry = (struct mesh_inbox_entry){&pair.publisher->counted, on_counted};
     consumer->inbox = (struct mesh_inbox_type){&consumer->entry, 1};
-    pair.relay = start_events(pair.publisher, true, NULL, NULL);
     return &pair;
+}
+
+struct pair *pair_new(const char *system)
+{
+    struct pair *pair = make_pair(service_new(system, "counter"), service_new(system, "consumer"));
+
+    pair->relay = start_events(pair->publisher, true, NULL, NULL);
+    return pair;
+}
+
+struct pair *pair_open(const char *system)
+{
+    return make_pair(service_open(system, "counter"), service_open(system, "consumer"));
 }
 
 struct mesh_events *consume(struct consumer *consumer)

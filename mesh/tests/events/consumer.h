@@ -18,6 +18,16 @@
     "select count(*) from (select key from effect group by key"                                    \
     " having count(*) <> count(distinct version) or count(*) <> max(version)) as wrong"
 
+/* What becomes of events whose keys begin with "poison". */
+enum poison {
+    HARMLESS,
+    REFUSED,
+    REFUSED_LATE,        /* when their effects are written */
+    REFUSED_BY_DATABASE, /* by a statement that is only queued */
+    BAD_LUCK,            /* one failure after the other that passes */
+    DEADLY               /* to the process */
+};
+
 struct consumer {
     struct service *service;
     struct mesh_inbox_entry entry;
@@ -27,7 +37,8 @@ struct consumer {
     atomic_int abort_at;  /* the call that fails once as if it met a deadlock; 0: none */
     atomic_int kill_at;   /* the call after which the connection to the database is cut */
     atomic_int slow;      /* milliseconds that each call keeps the database busy */
-    atomic_bool refuse;   /* events of key "poison" cannot be handled */
+    atomic_int poison;    /* enum poison */
+    atomic_int poisoned;  /* calls for them */
     pthread_mutex_t lock; /* of what the latest handler saw */
     char correlation_id[130];
     char event_id[64];
@@ -43,6 +54,8 @@ struct pair {
 };
 
 struct pair *pair_new(const char *system);
+/* That of another process, which publishes. */
+struct pair *pair_open(const char *system);
 
 struct mesh_events *consume(struct consumer *consumer);
 /* n events of each of the keys k-0 to k-9. */

@@ -24,7 +24,10 @@ static const struct mesh_migration migrations[] = {
      "create table effect (n bigint generated always as identity, event_id uuid not null,"
      "                     key text not null, version bigint not null);"
      "create table knob (value bigint not null);"
-     "insert into knob values (0)"},
+     "insert into knob values (0);"
+     "create function fail_with(code text) returns text language plpgsql as $$ begin"
+     "    if code = '57P01' then perform pg_terminate_backend(pg_backend_pid()); end if;"
+     "    raise exception using errcode = code; end $$"},
     {NULL, NULL}};
 
 const char *env(const char *name)
@@ -163,15 +166,28 @@ static struct mesh_db *make_pool(const struct service *service)
 
 struct service *service_new(const char *system, const char *name)
 {
+    struct service *service;
+    char schema[64];
+    int applied = 0;
+
+    (void)snprintf(schema, sizeof(schema), "%s_%s", system, name);
+    make_schema(schema);
+    service = service_open(system, name);
+    if (mesh__migrate(service->ctx, service->db, migrations, 0, &applied) != MESH_OK) {
+        fail_msg("%s", mesh_ctx_error(service->ctx));
+    }
+    return service;
+}
+
+struct service *service_open(const char *system, const char *name)
+{
     struct service *service = mesh__calloc(1, sizeof(*service));
     const char *url = env("TEST_DATABASE_URL");
-    int applied = 0;
 
     CHECK(left.n_services < LEFT_MAX);
     left.services[left.n_services++] = service;
     (void)snprintf(service->system, sizeof(service->system), "%s", system);
     (void)snprintf(service->schema, sizeof(service->schema), "%s_%s", system, name);
-    make_schema(service->schema);
     /* A role finds the schema of its name. */
     (void)snprintf(service->url, sizeof(service->url), "postgresql://%s@%s", service->schema,
                    strchr(url, '@') + 1);
@@ -180,9 +196,6 @@ struct service *service_new(const char *system, const char *name)
     service->ctx = mesh__ctx_new(name, 0, MESH_NO_DEADLINE);
     service->db = make_pool(service);
     service->silent = make_pool(service);
-    if (mesh__migrate(service->ctx, service->db, migrations, 0, &applied) != MESH_OK) {
-        fail_msg("%s", mesh_ctx_error(service->ctx));
-    }
     service->counted =
         (struct mesh_event_type){.name = "Counted",
                                  .full_name = "test.counter.v1.Counted",

@@ -31,6 +31,8 @@ struct service {
 /* name is unique in the test program; the service "counter" of the system of that name. Lives until
  * the end of the test. */
 struct service *service_new(const char *system, const char *name);
+/* One that another process has made. */
+struct service *service_open(const char *system, const char *name);
 /* ctx without deadline, with empty memory. */
 struct mesh_ctx *service_ctx(struct service *service);
 

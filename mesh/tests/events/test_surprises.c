@@ -225,7 +225,7 @@ TEST(a_share_shows_how_far_it_is_behind_while_the_broker_is_away)
     struct pair *pair = pair_new("odd4");
     struct mesh_events *events;
 
-    atomic_store(&pair->consumer.refuse, true);
+    atomic_store(&pair->consumer.poison, BAD_LUCK);
     count_and_commit(pair->publisher, "poison", 5);
     wait_for_stream("odd4", 5);
     note_opened();
@@ -236,7 +236,7 @@ TEST(a_share_shows_how_far_it_is_behind_while_the_broker_is_away)
     kill_broker();
     wait_for_share_gauge("mesh_consumer_behind_seconds", "poison", 1, 1000);
     CHECK(share_gauge("mesh_consumer_lag", "poison") == 5);
-    atomic_store(&pair->consumer.refuse, false);
+    atomic_store(&pair->consumer.poison, HARMLESS);
     atomic_store(&no_state, false);
     start_broker();
     check_effects(&pair->consumer, 5);

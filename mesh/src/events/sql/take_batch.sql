@@ -3,7 +3,8 @@
 -- of the events are new. A null row: the cursor was moved; no row at all: it was not.
 with moved as (
     update cursor
-       set sequence = $5, event_id = $6, broker_time = $7, stream_created = $8
+       set sequence = $5, event_id = $6, broker_time = $7, stream_created = $8,
+           attempts = 0, attempt_event = null
      where partition = $1 and source = $2
        and sequence = $3 and stream_created is not distinct from $4
     returning 1
