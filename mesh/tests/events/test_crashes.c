@@ -228,6 +228,7 @@ TEST(a_hundred_kills_of_an_innocent_process_park_nothing)
     struct service *service = pair->consumer.service;
     unsigned int seed = (unsigned int)time(NULL);
     const char *given = getenv("CRASH_SEED");
+    int64_t met_at_work = 0;
 
     if (given != NULL) {
         seed = (unsigned int)strtoul(given, NULL, 10);
@@ -245,11 +246,36 @@ TEST(a_hundred_kills_of_an_innocent_process_park_nothing)
         usleep(50000 + (unsigned int)rand_r(&seed) % 150000);
         CHECK_INT(kill(pid, SIGKILL), 0);
         wait_for_child(pid);
+        met_at_work += query_int(service, "select count(*) from cursor where attempt_event <> ''");
     }
+    CHECK(met_at_work > 0);
     CHECK_INT(restart_until(service, (struct orders){"crash3", HARMLESS, "", 0}, EFFECTS, 1000), 0);
     CHECK_INT(query_int(service, WRONG), 0);
     CHECK_INT(query_int(service, "select count(*) from dead_letter"), 0);
     CHECK_INT(query_int(service, "select count(*) from inbox"), 1000);
+}
+
+TEST(what_one_event_is_suspected_of_is_held_against_no_other)
+{
+    struct pair *pair = pair_new("crash6");
+    struct service *service = pair->consumer.service;
+    struct mesh_events *events = consume(&pair->consumer);
+
+    publish_keys(pair->publisher, 1);
+    check_effects(&pair->consumer, 10);
+    stop_events(events);
+    query_int(service, "update cursor set attempts = 5, attempt_event = gen_random_uuid()"
+                       " returning 1");
+    publish_keys(pair->publisher, 1);
+    events = consume(&pair->consumer);
+    check_effects(&pair->consumer, 20);
+    stop_events(events);
+    CHECK_INT(query_int(service, "select count(*) from dead_letter"), 0);
+    /* Where one was handled since, nothing is left of it. */
+    CHECK_INT(query_int(service, "select count(*) from cursor"
+                                 " where sequence > 10 and attempts + (attempt_event <> '')::int"
+                                 " is not null"),
+              0);
 }
 
 /* A note that is taken back: neither a failure that passes nor an orderly stop is an unclean end.

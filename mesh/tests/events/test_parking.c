@@ -216,13 +216,16 @@ TEST(failures_that_pass_park_nothing)
 {
     struct pair *pair = pair_new("park8");
     struct service *service = pair->consumer.service;
+    int64_t end_ns;
 
     be_impatient();
     atomic_store(&pair->consumer.poison, BAD_LUCK);
     count_and_commit(pair->publisher, "poison", 2);
     publish_keys(pair->publisher, 1);
     consume(&pair->consumer);
+    end_ns = mesh__in_ms(20000);
     while (atomic_load(&pair->consumer.poisoned) < 7) { /* each of them at least once */
+        CHECK(mesh__now_ns() < end_ns);
         usleep(5000);
     }
     CHECK_INT(query_int(service, "select count(*) from dead_letter"), 0);
