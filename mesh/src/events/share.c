@@ -56,6 +56,9 @@ static void look_for_parked(struct mesh__share *share, const struct mesh__cursor
     share->maybe_parked = row->parked;
     share->draining = row->parked;
     share->look_ns = 0;
+    if (!row->parked) { /* else it is counted soon */
+        mesh_gauge_set(share->parked, 0);
+    }
 }
 
 MESH_STATUS mesh__share_resync(struct mesh__reader *reader, struct mesh__share *share)
