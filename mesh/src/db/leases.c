@@ -66,7 +66,8 @@ struct mesh__leases {
     pthread_cond_t wake_up;
     bool stopping;
     bool beat_now;
-    int64_t valid_until_ns; /* by then the others may take us to be gone */
+    int64_t valid_until_ns; /* by then the others may take us to be gone; 0: never was */
+    int64_t judge_from_ns;  /* on the thread; who is gone is not told before */
     uint64_t last_term;
     size_t n_replicas; /* that live */
     atomic_bool cut;
@@ -317,6 +318,10 @@ static MESH_STATUS keep(struct mesh__leases *leases)
                            MESH_ARGS(mesh_text(leases->replica), mesh_int64(mesh__lease_ms)),
                            NULL));
     pthread_mutex_lock(&leases->lock);
+    if (leases->valid_until_ns != 0 && mesh__now_ns() >= leases->valid_until_ns) {
+        /* The database was away, for the others too: they get the time to say that they live. */
+        leases->judge_from_ns = mesh__in_ms(mesh__lease_ms);
+    }
     leases->valid_until_ns = until_ns;
     pthread_mutex_unlock(&leases->lock);
     return MESH_OK;
@@ -327,7 +332,9 @@ static MESH_STATUS beat(struct mesh__leases *leases)
     mesh__ctx_reset(leases->ctx, mesh__in_ms(STATEMENT_MS));
     leases->ctx->cancelled = &leases->cut;
     MESH_TRY(keep(leases));
-    MESH_TRY(remove_gone(leases));
+    if (mesh__now_ns() >= leases->judge_from_ns) {
+        MESH_TRY(remove_gone(leases));
+    }
     MESH_TRY(look(leases));
     for (size_t g = 0; g < leases->n_groups; g++) {
         MESH_TRY(share_out(leases->groups[g]));

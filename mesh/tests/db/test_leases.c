@@ -4,6 +4,7 @@
 #include "core/ctx_impl.h"
 #include "db/leases.h"
 #include "fixture.h"
+#include "mesh/metrics.h"
 #include "test.h"
 
 #include <signal.h>
@@ -201,6 +202,34 @@ TEST(nothing_is_held_while_the_database_is_away_for_longer_than_a_lease)
     fixture_start_postgres();
     CHECK_SPREAD(&a);
     stop(&a);
+}
+
+static uint64_t ended(void)
+{
+    return mesh_counter_value(mesh_counter("mesh_replica_sessions_ended_total",
+                                           "Database sessions of replicas that had gone, ended",
+                                           NULL));
+}
+
+TEST(replicas_that_come_back_together_do_not_take_each_other_to_be_gone)
+{
+    struct replica a;
+    struct replica b;
+    uint64_t before = ended();
+
+    start(&a, "test 0000000a", MAX);
+    start(&b, "test 0000000b", MAX);
+    CHECK_SPREAD(&a, &b);
+    fixture_stop_postgres();
+    while (count_held(&a) + count_held(&b) > 0) {
+        usleep(1000);
+    }
+    fixture_start_postgres();
+    CHECK_SPREAD(&a, &b);
+    CHECK_INT(count_unclean(&a) + count_unclean(&b), 0);
+    CHECK_INT(ended(), before);
+    stop(&a);
+    stop(&b);
 }
 
 /* ---- replicas that die or hang ---- */
