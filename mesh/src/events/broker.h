@@ -93,8 +93,9 @@ struct broker_stream {
     int64_t created_us;
     uint64_t first_sequence; /* first > last: empty */
     uint64_t last_sequence;
-    int64_t size;      /* in bytes */
-    int64_t max_bytes; /* 0 or less: there is no limit */
+    int64_t size;       /* in bytes */
+    int64_t max_bytes;  /* 0 or less: there is no limit */
+    int64_t max_age_us; /* the same */
 };
 
 /* What tells one message from another at the same sequence. */

@@ -12,7 +12,8 @@ static struct broker_stream stream_from(const jsStreamInfo *info)
                                   .first_sequence = info->State.FirstSeq,
                                   .last_sequence = info->State.LastSeq,
                                   .size = (int64_t)info->State.Bytes,
-                                  .max_bytes = info->Config->MaxBytes};
+                                  .max_bytes = info->Config->MaxBytes,
+                                  .max_age_us = info->Config->MaxAge / NS_PER_US};
 }
 
 static bool has_subject(const jsStreamConfig *config, const char *subject)

@@ -4,6 +4,7 @@
 #include "core/ctx_impl.h"
 #include "events/relay.h"
 #include "events_sql.h"
+#include "mesh/time.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static MESH_STATUS judge(struct mesh__relay *relay, enum mesh__loss *ret_loss,
     }
     MESH_TRY(look_up(relay, &at, &known));
     *ret_loss = mesh__mark_check(&relay->mark, relay->server_id, &relay->link.stream,
-                                 known ? &at : NULL, ret_reason);
+                                 known ? &at : NULL, mesh_now_us(), ret_reason);
     return MESH_OK;
 }
 
@@ -52,7 +53,7 @@ static MESH_STATUS judge(struct mesh__relay *relay, enum mesh__loss *ret_loss,
 
 static void note_broker(struct mesh__relay *relay)
 {
-    relay->mark.seen = relay->mark.sequence;
+    mesh__mark_seen(&relay->mark);
     relay->mark.created_us = relay->link.stream.created_us;
     (void)snprintf(relay->mark.server_id, sizeof(relay->mark.server_id), "%s", relay->server_id);
 }

@@ -17,6 +17,8 @@ struct mesh__mark {
     /* Of the message that was the last one when the stream was looked at last: one that stays while
      * others follow it. */
     uint64_t seen;
+    int64_t acked_us; /* when the last one was acknowledged */
+    int64_t seen_us;  /* and when the other one was */
 };
 
 enum mesh__loss {
@@ -26,14 +28,19 @@ enum mesh__loss {
 };
 
 /*
- * server_id is of the server that answers, at what its stream has at the mark: NULL if nothing, or
+ * now_us is to tell a message that was lost from one that has left the stream by its age; server_id
+ * is of the server that answers, at what its stream has at the mark: NULL if nothing, or
  * not looked up. *ret_reason says what is wrong if any may be lost.
  */
 enum mesh__loss mesh__mark_check(const struct mesh__mark *mark, const char *server_id,
                                  const struct broker_stream *stream,
-                                 const struct broker_identity *at, const char **ret_reason);
+                                 const struct broker_identity *at, int64_t now_us,
+                                 const char **ret_reason);
 
 /* Moves it to a message that was acknowledged, unless it is behind that one. */
-void mesh__mark_move(struct mesh__mark *mark, uint64_t sequence, const char *message_id);
+void mesh__mark_move(struct mesh__mark *mark, uint64_t sequence, const char *message_id,
+                     int64_t now_us);
+/* The stream was looked at, and has it. */
+void mesh__mark_seen(struct mesh__mark *mark);
 
 #endif

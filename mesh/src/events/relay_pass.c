@@ -6,6 +6,7 @@
 #include "db/db_impl.h"
 #include "events/relay.h"
 #include "events_sql.h"
+#include "mesh/time.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static void settle(struct mesh__relay *relay)
             return;
         }
         relay->acked_id = slot.id;
-        mesh__mark_move(&relay->mark, slot.sequence, slot.message_id);
+        mesh__mark_move(&relay->mark, slot.sequence, slot.message_id, mesh_now_us());
         mesh__window_retire(&relay->window);
         mesh_counter_add(relay->published, 1);
     }

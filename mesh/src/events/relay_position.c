@@ -89,8 +89,9 @@ static MESH_STATUS adopt(struct mesh__relay *relay, struct mesh_tx **tx)
 static void read_mark(const struct mesh_rows *rows, struct mesh__mark *ret_mark)
 {
     *ret_mark = (struct mesh__mark){.sequence = (uint64_t)mesh_row_int64(rows, 0, 1),
-                                    .seen = (uint64_t)mesh_row_int64(rows, 0, 1),
-                                    .created_us = mesh_row_time(rows, 0, 4)};
+                                    .created_us = mesh_row_time(rows, 0, 4),
+                                    .acked_us = mesh_row_time(rows, 0, 7)};
+    mesh__mark_seen(ret_mark);
     (void)snprintf(ret_mark->message_id, sizeof(ret_mark->message_id), "%s",
                    mesh_row_text(rows, 0, 2));
     (void)snprintf(ret_mark->server_id, sizeof(ret_mark->server_id), "%s",
