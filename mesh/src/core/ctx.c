@@ -174,7 +174,7 @@ bool mesh_ctx_stopping(const struct mesh_ctx *ctx)
     return ctx->stopping != NULL && atomic_load_explicit(ctx->stopping, memory_order_acquire);
 }
 
-MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx)
+MESH_STATUS mesh__ctx_in_time(struct mesh_ctx *ctx)
 {
     if (mesh_ctx_cancelled(ctx)) {
         return mesh_fail(ctx, MESH_CANCELLED, "the call was cancelled");
@@ -182,6 +182,12 @@ MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx)
     if (mesh_ctx_remaining_ms(ctx) == 0) {
         return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "the deadline has passed");
     }
+    return MESH_OK;
+}
+
+MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx)
+{
+    MESH_TRY(mesh__ctx_in_time(ctx));
     if (mesh_ctx_stopping(ctx)) {
         return mesh_fail(ctx, MESH_UNAVAILABLE, "%s", mesh__stopping_text);
     }

@@ -85,7 +85,9 @@ struct mesh_ctx {
 /* Cancellation and drain are flags: nothing wakes for them, so whoever waits looks so often. */
 #define MESH_LOOK_EVERY_MS 100
 extern const char mesh__stopping_text[];
-/* Fails if ctx lets nobody wait any longer. */
+/* Fails if ctx was cancelled or its deadline has passed. */
+MESH_STATUS mesh__ctx_in_time(struct mesh_ctx *ctx);
+/* Fails if ctx lets nobody wait any longer: the same, or its server drains. */
 MESH_STATUS mesh__ctx_may_wait(struct mesh_ctx *ctx);
 
 /* A context of its own with a new arena: for event batches, jobs and tests. Free it with
@@ -117,6 +119,8 @@ const uint8_t *mesh__error_details(struct mesh_ctx *ctx, enum mesh_status status
 void mesh__error_from_peer(struct mesh_ctx *ctx, enum mesh_status status, const char *text,
                            const uint8_t *details, size_t details_size);
 void mesh__error_clear(struct mesh_ctx *ctx);
+/* The last failure of from, with all its details, becomes that of ctx, in ctx's memory. */
+void mesh__error_copy(struct mesh_ctx *ctx, const struct mesh_ctx *from);
 
 /* What a context's error keeps of each text; longer ones are cut between characters. */
 #define MESH_ERROR_TEXT_MAX 1024

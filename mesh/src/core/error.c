@@ -137,3 +137,30 @@ void mesh__error_clear(struct mesh_ctx *ctx)
 {
     *ctx->scope->error = (struct mesh__error){.text = "", .retry_ms = -1};
 }
+
+static const struct mesh__violation *copy_violations(struct mesh_ctx *ctx,
+                                                     const struct mesh__error *from)
+{
+    struct mesh__violation *violations = mesh_alloc(ctx, from->n_violations * sizeof(*violations));
+
+    for (size_t i = 0; i < from->n_violations; i++) {
+        violations[i].field = mesh_strdup(ctx, from->violations[i].field);
+        violations[i].rule = mesh_strdup(ctx, from->violations[i].rule);
+        violations[i].text = mesh_strdup(ctx, from->violations[i].text);
+    }
+    return violations;
+}
+
+void mesh__error_copy(struct mesh_ctx *ctx, const struct mesh_ctx *from)
+{
+    struct mesh__error *error = ctx->scope->error;
+
+    *error = *from->scope->error;
+    error->text = mesh_strdup(ctx, error->text);
+    error->reason = mesh_strdup(ctx, error->reason);
+    error->domain = mesh_strdup(ctx, error->domain);
+    error->resource_type = mesh_strdup(ctx, error->resource_type);
+    error->resource_name = mesh_strdup(ctx, error->resource_name);
+    error->constraint = mesh_strdup(ctx, error->constraint);
+    error->violations = copy_violations(ctx, error);
+}

@@ -296,4 +296,35 @@ TEST(random_details_do_no_harm)
     }
 }
 
+TEST(a_copied_failure_has_all_details_and_outlives_the_first)
+{
+    struct mesh_ctx *from = mesh__ctx_new("from", 0, MESH_NO_DEADLINE);
+
+    CHECK_INT(mesh_fail_reason(from, MESH_ABORTED, "TAKEN", "%s is taken", "it"), MESH_ABORTED);
+    mesh__error_copy(ctx, from);
+    CHECK_INT(mesh_fail_resource(from, MESH_NOT_FOUND, "order", "7", "no order %d", 7),
+              MESH_NOT_FOUND);
+    mesh__error_copy(peer, from);
+    mesh__ctx_free(from);
+    CHECK_TEXT(mesh_ctx_error(ctx), "it is taken");
+    CHECK_TEXT(mesh_ctx_error_reason(ctx), "TAKEN");
+    CHECK_TEXT(ctx->scope->error->domain, "from");
+    CHECK_TEXT(mesh_ctx_error(peer), "no order 7");
+    CHECK_TEXT(mesh_ctx_error_reason(peer), "");
+    CHECK_TEXT(peer->scope->error->resource_type, "order");
+    CHECK_TEXT(peer->scope->error->resource_name, "7");
+}
+
+TEST(a_copied_failure_keeps_the_fields_that_are_wrong)
+{
+    struct mesh_ctx *from = mesh__ctx_new("from", 0, MESH_NO_DEADLINE);
+
+    CHECK_INT(mesh_fail_field(from, "sku.code", "is empty"), MESH_INVALID_ARGUMENT);
+    mesh__error_copy(ctx, from);
+    mesh__ctx_free(from);
+    CHECK_INT(ctx->scope->error->n_violations, 1);
+    CHECK_TEXT(ctx->scope->error->violations[0].field, "sku.code");
+    CHECK_TEXT(ctx->scope->error->violations[0].text, "is empty");
+}
+
 TEST_MAIN(setup, teardown)
