@@ -109,6 +109,26 @@ MESH_STATUS mesh_tx_commit(struct mesh_ctx *ctx, struct mesh_tx **tx);
 #define MESH_TX_HOOKS 8
 void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg);
 
+/*
+ * Work that a transaction does last. mesh_tx_commit() calls run(ctx, tx, arg, items, n) once, with
+ * the items of all who asked for it, in the order of asking, and its own ctx. So what each event of
+ * a batch changes on the same rows is one statement, in one order of rows, and no lock on them is
+ * held while the rest of the batch runs. If run fails nothing is committed, and its failure is that
+ * of the commit.
+ */
+struct mesh_tx_work {
+    enum mesh_status (*run)(struct mesh_ctx *ctx, struct mesh_tx *tx, void *arg, const void *items,
+                            size_t n);
+    size_t item_size;
+};
+/*
+ * The item is copied and lives as long as tx. Work is the same if both its address and arg are; at
+ * most MESH_TX_HOOKS different ones, done in the order in which they were first asked for. More, or
+ * a call from within run, is a bug.
+ */
+void mesh_tx_before_commit(struct mesh_tx *tx, const struct mesh_tx_work *work, void *arg,
+                           const void *item);
+
 /* One statement that is its own transaction: a single round trip. ret_rows may be NULL. */
 MESH_STATUS mesh_db_query(struct mesh_ctx *ctx, struct mesh_db *db, const struct mesh_sql *sql,
                           struct mesh_args args, struct mesh_rows **ret_rows);

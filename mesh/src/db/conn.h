@@ -39,12 +39,24 @@ struct tx_hook {
     void *arg;
 };
 
+/* Before the commit. */
+struct tx_work {
+    const struct mesh_tx_work *work;
+    void *arg;
+    uint8_t *items;
+    size_t n;
+    size_t n_max;
+};
+
 struct mesh_tx {
     struct mesh_sql begin;               /* text NULL: the implicit transaction of the pipeline */
     bool started;                        /* something was queued */
     bool over;                           /* rolled back already */
     struct tx_hook hooks[MESH_TX_HOOKS]; /* after the commit */
     size_t n_hooks;
+    struct tx_work works[MESH_TX_HOOKS];
+    size_t n_works;
+    bool ending; /* the works are being done */
 };
 
 struct db_conn {

@@ -9,6 +9,7 @@
 #include "mesh/cleanup.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME_CHARS 63 /* Postgres cuts what is longer */
@@ -235,6 +236,44 @@ void mesh_tx_after_commit(struct mesh_tx *tx, void (*hook)(void *arg), void *arg
     tx->hooks[tx->n_hooks++] = (struct tx_hook){hook, arg};
 }
 
+static struct tx_work *find_work(struct mesh_tx *tx, const struct mesh_tx_work *work, void *arg)
+{
+    for (size_t i = 0; i < tx->n_works; i++) {
+        if (tx->works[i].work == work && tx->works[i].arg == arg) {
+            return &tx->works[i];
+        }
+    }
+    if (tx->n_works == MESH_TX_HOOKS) {
+        mesh__fatal("more than %d works of one transaction", MESH_TX_HOOKS);
+    }
+    tx->works[tx->n_works] = (struct tx_work){.work = work, .arg = arg};
+    return &tx->works[tx->n_works++];
+}
+
+void mesh_tx_before_commit(struct mesh_tx *tx, const struct mesh_tx_work *work, void *arg,
+                           const void *item)
+{
+    struct tx_work *found = find_work(tx, work, arg);
+
+    assert(!tx->ending);
+    if (found->n == found->n_max) {
+        found->n_max = 2 * found->n_max + 16;
+        found->items = reallocarray(found->items, found->n_max, work->item_size);
+        if (found->items == NULL) {
+            mesh__fatal("out of memory");
+        }
+    }
+    memcpy(found->items + found->n++ * work->item_size, item, work->item_size);
+}
+
+static void forget_works(struct mesh_tx *tx)
+{
+    for (size_t i = 0; i < tx->n_works; i++) {
+        free(tx->works[i].items);
+    }
+    tx->n_works = 0;
+}
+
 void mesh__tx_mark(struct mesh_tx *tx)
 {
     struct tx_hook hook = mesh__pool_hook(conn_of(tx)->db);
@@ -367,6 +406,7 @@ static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
     struct mesh_tx tx = conn->tx; /* the connection may be another's as soon as it is given back */
     enum mesh_status status = MESH_OK;
 
+    forget_works(&tx);
     if (conn->error.status != MESH_OK) {
         roll_back(conn);
         status = fail(ctx, conn);
@@ -378,16 +418,36 @@ static MESH_STATUS finish(struct mesh_ctx *ctx, struct db_conn *conn)
     return status;
 }
 
+static MESH_STATUS do_works(struct mesh_ctx *ctx, struct mesh_tx *tx)
+{
+    tx->ending = true;
+    for (size_t i = 0; i < tx->n_works; i++) {
+        const struct tx_work *work = &tx->works[i];
+
+        MESH_TRY(work->work->run(ctx, tx, work->arg, work->items, work->n));
+    }
+    return MESH_OK;
+}
+
 MESH_STATUS mesh_tx_commit(struct mesh_ctx *ctx, struct mesh_tx **tx)
 {
     struct db_conn *conn = conn_of(*tx);
     struct pg_until until = {.deadline_ns =
                                  ctx->deadline_ns}; /* what is decided is not cancelled */
+    enum mesh_status status = MESH_OK;
 
-    *tx = NULL;
     if (conn->error.status == MESH_OK && mesh_ctx_remaining_ms(ctx) == 0) {
         set_out_of_time(&conn->error, PG_TIMEOUT);
     }
+    if (conn->error.status == MESH_OK) {
+        status = do_works(ctx, *tx);
+    }
+    if (status != MESH_OK) {
+        mesh__cleanup_tx(tx);
+        *tx = NULL;
+        return status;
+    }
+    *tx = NULL;
     if (conn->error.status == MESH_OK) {
         commit(ctx, conn, until, NULL);
     }
@@ -416,6 +476,7 @@ void mesh__cleanup_tx(struct mesh_tx **tx)
     if (*tx != NULL) {
         struct db_conn *conn = conn_of(*tx);
 
+        forget_works(*tx);
         roll_back(conn);
         mesh__pool_give(conn);
     }
