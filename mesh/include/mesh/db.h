@@ -27,7 +27,8 @@ enum mesh_arg_kind {
     MESH_ARG_BYTES,
     MESH_ARG_TIME,
     MESH_ARG_UUID_ARRAY,
-    MESH_ARG_INT64_ARRAY
+    MESH_ARG_INT64_ARRAY,
+    MESH_ARG_TEXT_ARRAY
 };
 
 /* A value for $1, $2, ... What it points to is borrowed until the statement's call returns. */
@@ -50,6 +51,8 @@ struct mesh_arg mesh_time(int64_t unix_us);
 struct mesh_arg mesh_null(void);
 struct mesh_arg mesh_uuid_array(const char *const *uuids, size_t n);
 struct mesh_arg mesh_int64_array(const int64_t *numbers, size_t n);
+/* No text may be NULL. */
+struct mesh_arg mesh_text_array(const char *const *texts, size_t n);
 
 struct mesh_args {
     const struct mesh_arg *values;

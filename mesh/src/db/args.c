@@ -58,6 +58,11 @@ struct mesh_arg mesh_int64_array(const int64_t *numbers, size_t n)
     return (struct mesh_arg){.kind = MESH_ARG_INT64_ARRAY, .data = numbers, .size = n};
 }
 
+struct mesh_arg mesh_text_array(const char *const *texts, size_t n)
+{
+    return (struct mesh_arg){.kind = MESH_ARG_TEXT_ARRAY, .data = texts, .size = n};
+}
+
 /* ---- encoding ---- */
 
 static uint8_t *put32(uint8_t *at, uint32_t number)
@@ -110,6 +115,28 @@ static uint8_t *put_int64_array(uint8_t *at, const int64_t *numbers, size_t n)
     return at;
 }
 
+static uint8_t *put_text_array(uint8_t *at, const char *const *texts, size_t n)
+{
+    at = put_array_header(at, PG_TEXT, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t size = strlen(texts[i]);
+
+        at = put32(at, (uint32_t)size);
+        at = mempcpy(at, texts[i], size);
+    }
+    return at;
+}
+
+static size_t text_array_room(const char *const *texts, size_t n)
+{
+    size_t size = ARRAY_HEADER + n * 4;
+
+    for (size_t i = 0; i < n; i++) {
+        size += strlen(texts[i]);
+    }
+    return size;
+}
+
 static int64_t to_pg_time(int64_t unix_us)
 {
     int64_t pg_us;
@@ -134,6 +161,8 @@ static uint8_t *put(uint8_t *at, const struct mesh_arg *arg)
         return put_uuid_array(at, arg->data, arg->size);
     case MESH_ARG_INT64_ARRAY:
         return put_int64_array(at, arg->data, arg->size);
+    case MESH_ARG_TEXT_ARRAY:
+        return put_text_array(at, arg->data, arg->size);
     case MESH_ARG_TEXT:
         return (uint8_t *)stpcpy((char *)at, arg->data) + 1;
     case MESH_ARG_BYTES:
@@ -159,6 +188,8 @@ static size_t room(const struct mesh_arg *arg)
         return ARRAY_HEADER + arg->size * UUID_ELEMENT;
     case MESH_ARG_INT64_ARRAY:
         return ARRAY_HEADER + arg->size * INT64_ELEMENT;
+    case MESH_ARG_TEXT_ARRAY:
+        return text_array_room(arg->data, arg->size);
     case MESH_ARG_TEXT:
         return arg->data != NULL ? strlen(arg->data) + 1 : 0;
     case MESH_ARG_BYTES:
@@ -186,6 +217,8 @@ static enum pg_type type_of(enum mesh_arg_kind kind)
         return PG_UUID_ARRAY;
     case MESH_ARG_INT64_ARRAY:
         return PG_INT8_ARRAY;
+    case MESH_ARG_TEXT_ARRAY:
+        return PG_TEXT_ARRAY;
     case MESH_ARG_NULL:
     case MESH_ARG_TEXT:
         break;
@@ -225,9 +258,14 @@ static bool is_null(const struct mesh_arg *arg)
            (arg->data == NULL && (arg->kind == MESH_ARG_TEXT || arg->kind == MESH_ARG_UUID));
 }
 
+#define BYTES_MAX (INT32_MAX / 2)
+
 static bool too_large(const struct mesh_arg *arg)
 {
-    return arg->size > (arg->kind == MESH_ARG_BYTES ? INT32_MAX / 2 : ELEMENTS_MAX);
+    if (arg->kind == MESH_ARG_BYTES) {
+        return arg->size > BYTES_MAX;
+    }
+    return arg->size > ELEMENTS_MAX || (arg->kind == MESH_ARG_TEXT_ARRAY && room(arg) > BYTES_MAX);
 }
 
 /* Fills parameter i, with its bytes at `at`; returns their end, NULL if the value is not valid. */

@@ -20,6 +20,7 @@ enum pg_type {
     PG_JSON = 114,
     PG_FLOAT8 = 701,
     PG_UNKNOWN = 705,
+    PG_TEXT_ARRAY = 1009,
     PG_INT8_ARRAY = 1016,
     PG_BPCHAR = 1042,
     PG_VARCHAR = 1043,

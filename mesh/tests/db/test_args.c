@@ -90,6 +90,20 @@ TEST(arrays_follow_the_binary_format)
     CHECK(is_binary(params, 2, 1016, "\0\0\0\0\0\0\0\0\0\0\0\x14", 12));
 }
 
+TEST(texts_follow_the_binary_format_of_arrays)
+{
+    const char *texts[] = {"ab", "", "{,}"};
+    const struct pg_params *params =
+        encode(MESH_ARGS(mesh_text_array(texts, 3), mesh_text_array(NULL, 0)));
+
+    CHECK(is_binary(params, 0, 1009,
+                    "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\3\0\0\0\1"
+                    "\0\0\0\2"
+                    "ab\0\0\0\0\0\0\0\3{,}",
+                    37));
+    CHECK(is_binary(params, 1, 1009, "\0\0\0\0\0\0\0\0\0\0\0\x19", 12));
+}
+
 TEST(what_is_no_uuid_is_refused)
 {
     static const char *const wrong[] = {"",

@@ -128,17 +128,21 @@ TEST(arrays_work_in_a_condition)
 {
     const char *uuids[] = {uuid_b, uuid_a};
     const int64_t numbers[] = {3, 5};
+    const char *texts[] = {"h\xc3\xa9 'quoted', \\ {text}", ""};
     struct mesh_rows *rows;
 
     CHECK_INT(mesh_db_query(ctx, db,
-                            SQL("select u, n from unnest($1::uuid[], $2::int8[]) as x(u, n) "
-                                "order by n desc"),
-                            MESH_ARGS(mesh_uuid_array(uuids, 2), mesh_int64_array(numbers, 2)),
+                            SQL("select u, n, t from unnest($1::uuid[], $2::int8[], $3::text[]) "
+                                "as x(u, n, t) order by n desc"),
+                            MESH_ARGS(mesh_uuid_array(uuids, 2), mesh_int64_array(numbers, 2),
+                                      mesh_text_array(texts, 2)),
                             &rows),
               MESH_OK);
     CHECK_INT(mesh_rows_count(rows), 2);
     CHECK_TEXT(mesh_row_uuid(rows, 0, 0), uuid_a);
     CHECK_INT(mesh_row_int64(rows, 1, 1), 3);
+    CHECK_TEXT(mesh_row_text(rows, 0, 2), "");
+    CHECK_TEXT(mesh_row_text(rows, 1, 2), texts[0]);
 }
 
 TEST(times_beyond_all_bounds_are_infinite)
