@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reservation.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define N_STATES (RESERVATION_RELEASED + 1)
@@ -29,6 +30,46 @@ enum reservation_state reservation_after(enum reservation_event event, enum rese
         return state; /* written by a newer version */
     }
     return after[event][state];
+}
+
+struct reservation *reservation_copy(struct mesh_ctx *ctx, const struct reservation *from)
+{
+    struct reservation *copy = mesh_alloc(ctx, sizeof(*copy));
+
+    *copy = *from;
+    copy->order_id = mesh_strdup(ctx, from->order_id);
+    copy->product_id = mesh_strdup(ctx, from->product_id);
+    copy->code = mesh_strdup(ctx, from->code);
+    copy->size = mesh_strdup(ctx, from->size);
+    copy->reason = mesh_strdup(ctx, from->reason);
+    return copy;
+}
+
+static int compare_product_id(const void *product_id, const void *change)
+{
+    return strcmp(product_id, ((const struct stock_change *)change)->product_id);
+}
+
+struct stock_change *stock_change_of(const struct stock_changes *changes, const char *product_id)
+{
+    return bsearch(product_id, changes->changes, changes->n, sizeof(*changes->changes),
+                   compare_product_id);
+}
+
+void reservation_decide(struct reservation *reservation, int64_t stock)
+{
+    reservation->stock = stock;
+    reservation->state = RESERVATION_REFUSED;
+    if (reservation->has_expected_total &&
+        reservation->expected_total_krw != reservation->total_krw) {
+        reservation->reason = "TOTAL_MISMATCH";
+    } else if (stock < reservation->quantity) {
+        reservation->reason = "INSUFFICIENT_STOCK";
+    } else {
+        reservation->reason = "";
+        reservation->state = RESERVATION_RESERVED;
+        reservation->stock = stock - reservation->quantity;
+    }
 }
 
 static bool same_request(const struct reservation *reservation,

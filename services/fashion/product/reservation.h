@@ -26,8 +26,29 @@ struct reservation {
     int64_t total_krw;
     enum reservation_state state;
     const char *reason; /* "" unless REFUSED */
-    int64_t stock;      /* what is left, where stock has just been taken */
+    int64_t stock;      /* of the article, where it is locked */
 };
+
+struct reservation_list {
+    struct reservation *reservations;
+    size_t n;
+};
+/* All in ctx's memory. */
+struct reservation *reservation_copy(struct mesh_ctx *ctx, const struct reservation *from);
+
+/* What changes the stock of articles in one transaction: each article once. */
+struct stock_change {
+    const char *product_id;
+    int64_t quantity; /* is added */
+    int64_t stock;    /* after it */
+};
+
+struct stock_changes {
+    struct stock_change *changes; /* sorted by product_id */
+    size_t n;
+};
+/* NULL if there is none of this article. */
+struct stock_change *stock_change_of(const struct stock_changes *changes, const char *product_id);
 
 enum reservation_event {
     RESERVATION_ORDER_REJECTED,
@@ -37,6 +58,12 @@ enum reservation_event {
 /* The state of a reservation after an event: the same if nothing happens. */
 enum reservation_state reservation_after(enum reservation_event event,
                                          enum reservation_state state);
+
+/*
+ * Decides about an order that has no reservation, whose article is locked and has this stock: state
+ * and reason are set, and what is left of the stock.
+ */
+void reservation_decide(struct reservation *reservation, int64_t stock);
 
 /*
  * The answer to a request whose order has this reservation, the same for the first try and for

@@ -1,44 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Takes stock for an order, once. The good path is a single statement; only when it decided nothing
- * does anybody look why.
- */
+/* Takes stock for an order, once. Only when nothing was decided does anybody look why. */
 #include "service.h"
+#include "stock.h"
 #include "store.h"
 
 #define TRIES 5
 #define RETRY_AFTER_MS 100
-
-static MESH_STATUS reserve_and_tell(struct mesh_ctx *ctx, struct product_service *service,
-                                    const Product__ReserveStockRequest *request,
-                                    struct reservation **ret_reservation)
-{
-    cleanup_tx struct mesh_tx *tx = NULL;
-    Product__StockReserved event;
-    struct reservation *reservation;
-
-    MESH_TRY(mesh_tx_begin(ctx, service->db, &tx));
-    MESH_TRY(store_reserve(ctx, tx, request, &reservation));
-    if (reservation != NULL && reservation->state == RESERVATION_RESERVED) {
-        reservation_describe_reserved(reservation, &event);
-        MESH_TRY(product_emit_stock_reserved(ctx, tx, &event));
-    }
-    MESH_TRY(mesh_tx_commit(ctx, &tx));
-    *ret_reservation = reservation;
-    return MESH_OK;
-}
 
 /* *ret_reservation is NULL if this try decided nothing. */
 static MESH_STATUS reserve(struct mesh_ctx *ctx, struct product_service *service,
                            const Product__ReserveStockRequest *request,
                            struct reservation **ret_reservation)
 {
+    const char *key = stock_key(ctx, request->sku);
     enum mesh_status status;
 
     *ret_reservation = NULL;
-    status = service->stock_events ? reserve_and_tell(ctx, service, request, ret_reservation)
-                                   : store_reserve_now(ctx, service->db, request, ret_reservation);
-    /* A quicker try for the same order, or a deadlock with others: nothing happened. */
+    status = mesh_batcher_call(ctx, service->reserving, key, request, ret_reservation);
+    /* A quicker try for an order of the batch, or a deadlock with strangers: nothing happened. */
     return status == MESH_ALREADY_EXISTS || status == MESH_ABORTED ? MESH_OK : status;
 }
 
@@ -60,7 +39,7 @@ static MESH_STATUS find_or_reserve(struct mesh_ctx *ctx, struct product_service 
         if (product == NULL) {
             return product_fail_unknown_sku(ctx, request->sku);
         }
-        /* The article changed between looking and taking: look again. */
+        /* The article changed, or another order of the batch was decided beside: look again. */
     }
     return mesh_fail_retry(ctx, RETRY_AFTER_MS, "too many take product %s in size %s at once",
                            request->sku->code, request->sku->size);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
+#include "stock.h"
+
 #include <stdlib.h>
 
 const struct product_handlers product_service_handlers = {
@@ -32,11 +34,13 @@ MESH_STATUS product_service_start(struct mesh_ctx *ctx __attribute__((unused)),
     }
     service->db = mesh_app_db(app);
     service->stock_events = mesh_app_bool(app, "PRODUCT_STOCK_EVENTS");
+    service->reserving = mesh_batcher_new("reserve_stock", stock_reserve, service);
     *ret_service = service;
     return MESH_OK;
 }
 
 void product_service_stop(void *service)
 {
+    mesh_batcher_free(((struct product_service *)service)->reserving);
     free(service);
 }

@@ -4,11 +4,13 @@
 #define PRODUCT_SERVICE_H
 
 #include "fashion/product/v1/product.mesh.h"
+#include "mesh/batcher.h"
 #include "mesh/main.h"
 
 struct product_service {
     struct mesh_db *db;
-    bool stock_events; /* emit StockReserved and StockReleased */
+    bool stock_events;              /* emit StockReserved and StockReleased */
+    struct mesh_batcher *reserving; /* by sku */
 };
 
 extern const struct product_handlers product_service_handlers;

@@ -13,6 +13,11 @@ struct product_list {
     size_t n;
 };
 
+struct order_ids {
+    const char **ids;
+    size_t n;
+};
+
 /* The product that keeps another one from being registered. */
 struct rival {
     const char *product_id;
@@ -46,33 +51,45 @@ MESH_STATUS store_modify_product(struct mesh_ctx *ctx, struct mesh_tx *tx,
                                  struct product **ret_product);
 
 /*
- * Takes the stock and stores the reservation, or stores the refusal. *ret_reservation is NULL if
- * nothing was decided: the order has a reservation already, the article is unknown, or it was
- * changed at the same moment. MESH_ALREADY_EXISTS: another try for the same order was quicker.
+ * Decides about one order, in a transaction of its own. *ret_reservation is NULL if nothing was
+ * decided: the order has a reservation already, the article is unknown, or it was changed at the
+ * same moment. MESH_ALREADY_EXISTS: another try for the same order was quicker.
  */
-MESH_STATUS store_reserve(struct mesh_ctx *ctx, struct mesh_tx *tx,
+MESH_STATUS store_reserve(struct mesh_ctx *ctx, struct mesh_db *db,
                           const Product__ReserveStockRequest *request,
                           struct reservation **ret_reservation);
-/* The same as a transaction of its own. */
-MESH_STATUS store_reserve_now(struct mesh_ctx *ctx, struct mesh_db *db,
-                              const Product__ReserveStockRequest *request,
-                              struct reservation **ret_reservation);
-/* *ret_reservation is NULL if there is none; so it is with the next. */
+/*
+ * What is asked of one article for orders that have no reservation yet. Nobody else may change the
+ * article before tx ends. The list is empty if it does not exist.
+ */
+MESH_STATUS store_lock_article(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                               const Product__ReserveStockRequest *const *requests, size_t n,
+                               struct reservation_list *ret_list);
+/* With the commit MESH_ALREADY_EXISTS: another try for one of the orders was quicker. */
+MESH_STATUS store_insert_reservations(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                      const struct reservation_list *list);
+/* Of locked articles; those whose quantity is 0 stay as they are. */
+MESH_STATUS store_change_stock(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                               const struct stock_changes *changes);
+/* The same, and sets the stock of each that changes. */
+MESH_STATUS store_change_stock_counted(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                       struct stock_changes *changes);
+
+/* *ret_reservation is NULL if there is none. */
 MESH_STATUS store_get_reservation(struct mesh_ctx *ctx, struct mesh_db *db, const char *order_id,
                                   struct reservation **ret_reservation);
-/* The same as part of tx, and nobody else may change it before tx ends. */
-MESH_STATUS store_lock_reservation(struct mesh_ctx *ctx, struct mesh_tx *tx, const char *order_id,
-                                   struct reservation **ret_reservation);
-/* A RELEASED row for an order that has none; no effect otherwise. */
-MESH_STATUS store_insert_tombstone(struct mesh_ctx *ctx, struct mesh_tx *tx, const char *order_id);
+/* Locks the articles that the orders hold stock of: a change of 0 for each, sorted. */
+MESH_STATUS store_lock_reserved_articles(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                         const struct order_ids *orders,
+                                         struct stock_changes *ret_changes);
+/* A RELEASED row for each order that has none; no effect otherwise. */
+MESH_STATUS store_insert_tombstones(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                    const struct order_ids *orders);
+/* Sorted by order id. Nobody else changes those that hold stock while their article is locked. */
+MESH_STATUS store_get_reservations(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                   const struct order_ids *orders,
+                                   struct reservation_list *ret_list);
 /* RESERVED becomes RELEASED. */
-MESH_STATUS store_release(struct mesh_ctx *ctx, struct mesh_tx *tx,
-                          const struct reservation *reservation);
-/* Adds the reserved quantity to the stock again; does not wait for it. */
-MESH_STATUS store_return_stock(struct mesh_ctx *ctx, struct mesh_tx *tx,
-                               const struct reservation *reservation);
-/* The same, and sets reservation->stock. */
-MESH_STATUS store_return_stock_counted(struct mesh_ctx *ctx, struct mesh_tx *tx,
-                                       struct reservation *reservation);
+MESH_STATUS store_release(struct mesh_ctx *ctx, struct mesh_tx *tx, const struct order_ids *orders);
 
 #endif

@@ -7,6 +7,7 @@
 #include "product_sql.h"
 #include "reservation.h"
 #include "service.h"
+#include "stock.h"
 #include "test.h"
 
 static struct product_service service;
@@ -14,11 +15,13 @@ static struct product_service service;
 static int setup(void **state __attribute__((unused)))
 {
     service.db = fixture_start("fashion-product", product_migrations);
+    service.reserving = mesh_batcher_new("reserve_stock", stock_reserve, &service);
     return 0;
 }
 
 static int teardown(void **state __attribute__((unused)))
 {
+    mesh_batcher_free(service.reserving);
     fixture_stop();
     return 0;
 }
@@ -86,7 +89,8 @@ static inline enum mesh_status reserve(struct mesh_ctx *ctx, const char *order_i
                              &response);
 }
 
-static inline Order__OrderRejected rejection_of(const char *order_id)
+static inline enum mesh_status reject_in(struct mesh_ctx *ctx, struct mesh_tx *tx,
+                                         const char *order_id)
 {
     Order__OrderRejected event = ORDER__ORDER_REJECTED__INIT;
 
@@ -94,14 +98,30 @@ static inline Order__OrderRejected rejection_of(const char *order_id)
     event.reason = "PAYMENT_DECLINED";
     event.payment_asked = true;
     event.version = 2;
-    return event;
+    return on_order_rejected(ctx, &service, tx, &event);
+}
+
+/* A batch of events, again while it has to be, as the runtime does. */
+static inline enum mesh_status reject_together(const char *const *order_ids, int n)
+{
+    enum mesh_status status;
+
+    do {
+        cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+        cleanup_tx struct mesh_tx *tx = NULL;
+
+        CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+        for (int i = 0; i < n; i++) {
+            CHECK_INT(reject_in(ctx, tx, order_ids[i]), MESH_OK);
+        }
+        status = mesh_tx_commit(ctx, &tx);
+    } while (status == MESH_ABORTED);
+    return status;
 }
 
 static inline void reject(const char *order_id)
 {
-    Order__OrderRejected event = rejection_of(order_id);
-
-    HANDLE(on_order_rejected, &service, &event);
+    CHECK_INT(reject_together(&order_id, 1), MESH_OK);
 }
 
 /* Its fields say something else than was reserved: they must not matter. */
@@ -122,6 +142,26 @@ static inline int64_t state_of(const char *order_id)
 {
     return FIXTURE_INT64("select state::bigint from reservations where order_id = $1",
                          MESH_ARGS(mesh_uuid(order_id)));
+}
+
+/* The article is locked until the transaction ends, which it is left to do by cleanup_tx. */
+static inline struct mesh_tx *hold_article(struct mesh_ctx *ctx, const char *code)
+{
+    static const struct mesh_sql hold = {
+        "hold", "select product_id from products where code = $1 for update"};
+    struct mesh_tx *tx = NULL;
+    struct mesh_rows *rows;
+
+    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &hold, MESH_ARGS(mesh_text(code)), &rows), MESH_OK);
+    return tx;
+}
+
+/* Until so many statements wait for a lock. */
+static inline void await_locks(int64_t n)
+{
+    while (FIXTURE_INT64("select count(*) from pg_locks where not granted", MESH_NO_ARGS) != n) {
+    }
 }
 
 #endif

@@ -52,88 +52,35 @@ TEST(a_rejection_beside_the_reservation_leaves_the_stock_whole)
     print_message("%d of 200 were rejected first\n", n_refused);
 }
 
-static void *reserve_thread(void *arg)
+static void reject_or_cancel(void *arg, int i)
 {
-    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
-    struct race *race = arg;
-
-    race->status = reserve(ctx, race->order_id, race->code, 1);
-    return NULL;
-}
-
-static enum mesh_status reject_in(struct mesh_ctx *ctx, struct mesh_tx *tx, const char *order_id)
-{
-    Order__OrderRejected event = rejection_of(order_id);
-
-    return on_order_rejected(ctx, &service, tx, &event);
-}
-
-/* A batch holds the row of one order and wants the article; a reservation for that order holds the
- * article and wants the row. */
-TEST(a_deadlock_with_a_batch_of_events_is_not_the_customers_problem)
-{
-    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
-    const char *held = mesh_new_id(ctx);
-    struct race race = {.order_id = mesh_new_id(ctx), .code = "8007"};
-    enum mesh_status status = MESH_ABORTED;
-    pthread_t thread;
-    bool started = false;
-
-    given_product(ctx, "8007", 5);
-    CHECK_INT(reserve(ctx, held, "8007", 1), MESH_OK);
-    while (status == MESH_ABORTED) { /* as the runtime does with a batch */
-        cleanup_tx struct mesh_tx *tx = NULL;
-
-        CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
-        CHECK_INT(reject_in(ctx, tx, race.order_id), MESH_OK);
-        if (!started) {
-            started = true;
-            CHECK_INT(pthread_create(&thread, NULL, reserve_thread, &race), 0);
-            fixture_await_lock(NULL);
-        }
-        status = reject_in(ctx, tx, held);
-        status = status == MESH_OK ? mesh_tx_commit(ctx, &tx) : status;
+    if (i == 0) {
+        reject(arg);
+    } else {
+        cancel_delivery(arg);
     }
-    CHECK_INT(status, MESH_OK);
-    pthread_join(thread, NULL);
-    /* Whichever of the two Postgres broke off tried again, so the reservation came first or second.
-     */
-    CHECK(race.status == MESH_OK || race.status == MESH_FAILED_PRECONDITION);
-    CHECK_INT(stock_of("8007"), 5);
-    CHECK_INT(state_of(held), RESERVATION_RELEASED);
-    CHECK_INT(state_of(race.order_id), RESERVATION_RELEASED);
 }
 
-struct second {
-    char order_id[MESH_UUID_SIZE];
-    atomic_bool done;
-};
-
-static void *cancel_delivery_thread(void *arg)
+static void *end_twice_thread(void *order_id)
 {
-    struct second *second = arg;
-
-    cancel_delivery(second->order_id);
-    atomic_store(&second->done, true);
+    fixture_parallel(2, reject_or_cancel, order_id);
     return NULL;
 }
 
 TEST(two_events_that_end_an_order_at_the_same_time_give_its_stock_back_once)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
-    cleanup_tx struct mesh_tx *tx = NULL;
-    struct second second = {.done = false};
-    const char *order_id = second.order_id;
+    cleanup_tx struct mesh_tx *stranger = NULL;
+    char order_id[MESH_UUID_SIZE];
     pthread_t thread;
 
-    mesh_uuid_v7(second.order_id);
+    mesh_uuid_v7(order_id);
     given_product(ctx, "8008", 5);
     CHECK_INT(reserve(ctx, order_id, "8008", 2), MESH_OK);
-    CHECK_INT(mesh_tx_begin(ctx, service.db, &tx), MESH_OK);
-    CHECK_INT(reject_in(ctx, tx, order_id), MESH_OK);
-    CHECK_INT(pthread_create(&thread, NULL, cancel_delivery_thread, &second), 0);
-    fixture_await_lock(&second.done);
-    CHECK_INT(mesh_tx_commit(ctx, &tx), MESH_OK);
+    stranger = hold_article(ctx, "8008");
+    CHECK_INT(pthread_create(&thread, NULL, end_twice_thread, order_id), 0);
+    await_locks(2); /* both know the order to hold stock */
+    CHECK_INT(mesh_tx_commit(ctx, &stranger), MESH_OK);
     pthread_join(thread, NULL);
     CHECK_INT(stock_of("8008"), 5);
 }

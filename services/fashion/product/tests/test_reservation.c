@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "reservation.h"
+#include "stock.h"
 #include "test.h"
 
 TEST(every_event_applies_or_does_nothing_in_every_state)
@@ -109,6 +110,68 @@ TEST(another_request_for_the_same_order_is_refused)
     check_differs(ctx);
     request._expected_total_krw_case = PRODUCT__RESERVE_STOCK_REQUEST___EXPECTED_TOTAL_KRW__NOT_SET;
     check_differs(ctx);
+}
+
+static struct reservation decided(int64_t quantity, int64_t stock, int64_t expected_total_krw)
+{
+    struct reservation asked = {.quantity = quantity,
+                                .total_krw = 1000 * quantity,
+                                .has_expected_total = expected_total_krw >= 0,
+                                .expected_total_krw = expected_total_krw};
+
+    reservation_decide(&asked, stock);
+    return asked;
+}
+
+TEST(what_fits_is_taken_to_the_last_piece)
+{
+    struct reservation taken = decided(3, 3, -1);
+
+    CHECK_INT(taken.state, RESERVATION_RESERVED);
+    CHECK_TEXT(taken.reason, "");
+    CHECK_INT(taken.stock, 0);
+    CHECK_INT(decided(3, 5, 3000).state, RESERVATION_RESERVED);
+    CHECK_INT(decided(3, 5, 3000).stock, 2);
+}
+
+TEST(what_is_refused_leaves_the_stock)
+{
+    struct reservation short_of = decided(4, 3, -1);
+    struct reservation dearer = decided(1, 3, 999);
+
+    CHECK_INT(short_of.state, RESERVATION_REFUSED);
+    CHECK_TEXT(short_of.reason, "INSUFFICIENT_STOCK");
+    CHECK_INT(short_of.stock, 3);
+    CHECK_INT(dearer.state, RESERVATION_REFUSED);
+    CHECK_TEXT(dearer.reason, "TOTAL_MISMATCH");
+    CHECK_INT(dearer.stock, 3);
+    CHECK_TEXT(decided(4, 3, 0).reason, "TOTAL_MISMATCH"); /* first of both, as in the SQL */
+}
+
+TEST(a_change_of_stock_is_found_by_its_article)
+{
+    struct stock_change changes[] = {{.product_id = "a"}, {.product_id = "b"}, {.product_id = "d"}};
+    struct stock_changes list = {changes, 3};
+
+    CHECK(stock_change_of(&list, "b") == &changes[1]);
+    CHECK(stock_change_of(&list, "d") == &changes[2]);
+    CHECK(stock_change_of(&list, "c") == NULL);
+    list.n = 0;
+    CHECK(stock_change_of(&list, "b") == NULL);
+}
+
+TEST(no_two_skus_are_taken_for_the_same)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh_ctx_background(1000);
+    Product__Sku one = PRODUCT__SKU__INIT, other = PRODUCT__SKU__INIT;
+
+    one.code = "a b";
+    one.size = "c";
+    other.code = "a";
+    other.size = "b c";
+    CHECK(strcmp(stock_key(ctx, &one), stock_key(ctx, &other)) != 0);
+    other = one;
+    CHECK_TEXT(stock_key(ctx, &one), stock_key(ctx, &other));
 }
 
 TEST_MAIN(NULL, NULL)

@@ -2,5 +2,5 @@
 select order_id, product_id, code, size, quantity, expected_total_krw, unit_price_krw, total_krw, state,
        reason
   from reservations
- where order_id = $1
-   for update;
+ where order_id = any($1::uuid[])
+ order by order_id;
