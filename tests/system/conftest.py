@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import atexit
 import os
 import pathlib
-import subprocess
+import shutil
 import sys
 import tempfile
 
@@ -10,6 +11,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+FAILED_STEP = pytest.StashKey()
 
 
 def generate_stubs():
@@ -17,6 +19,7 @@ def generate_stubs():
     from grpc_tools import protoc
 
     out = tempfile.mkdtemp(prefix="cmesh-stubs.")
+    atexit.register(shutil.rmtree, out, ignore_errors=True)
     protos = [str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto/fashion").rglob("*.proto")]
     protos += ["mesh/v1/options.proto", "buf/validate/validate.proto", "protobuf-c/protobuf-c.proto"]
     include = os.path.join(os.path.dirname(protoc.__file__), "_proto")
@@ -33,6 +36,18 @@ generate_stubs()
 
 from cluster import Cluster  # noqa: E402  (needs nothing of the stubs; kept beside its fixture)
 from store import Store  # noqa: E402
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo is not None and item.get_closest_marker("e2e"):
+        item.parent.stash.setdefault(FAILED_STEP, item.name)
+
+
+def pytest_runtest_setup(item):
+    """The steps of the scenario stand on each other: one cause, and not a heap of consequences, is to be read."""
+    failed = item.parent.stash.get(FAILED_STEP, None)
+    if failed:
+        pytest.fail(f"it stands on {failed}, which failed", pytrace=False)
 
 
 @pytest.fixture(scope="module")
