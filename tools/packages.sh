@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Which Debian packages cmesh needs, and how they are installed. Sourced by ./run and ./test.
+# Which Debian packages cmesh needs, how they are installed, and where Postgres is. Sourced by ./run, ./test and the like.
 
 packages_run=(gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler libprotoc-dev
     protobuf-c-compiler libprotobuf-c-dev nanopb libnanopb-dev libgrpc-dev libnats-dev
@@ -40,4 +40,11 @@ ensure_packages() {
     echo "Installing ${#missing[@]} packages: ${missing[*]}"
     "${sudo[@]}" sh -c "$install_packages" sh "${missing[@]}" ||
         { echo "These packages could not be installed: ${missing[*]}" >&2; return 1; }
+}
+
+# postgres_bin [VERSION]: the folder of the newest Postgres server, or of that version's; there may be clients alone, too.
+postgres_bin() {
+    local initdb
+    initdb=$(ls -d "${CMESH_POSTGRES:-/usr/lib/postgresql}"/${1:-*}/bin/initdb 2>/dev/null | sort -V | tail -1)
+    [ -n "$initdb" ] && echo "${initdb%/initdb}"
 }

@@ -142,7 +142,8 @@ class Cluster:
         return self.database_url.replace("postgres@", f"fashion_{service}@")
 
     def env(self, service):
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("MESH_", "DATABASE_"))}
+        foreign = ("MESH_", "DATABASE_", "NATS_", "PG", "SYSENV", *(f"{s.upper()}_" for s in SERVICES))
+        env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         env.update(
             DATABASE_URL=self.role_url(service),
             NATS_URL=os.environ["TEST_NATS_URL"],
