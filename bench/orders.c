@@ -4,8 +4,8 @@
  *
  *   bench-orders PRODUCT ORDER CLIENTS SECONDS ARTICLES
  *
- * PRODUCT and ORDER are host:port. Each client places one order after the other, on ARTICLES
- * distinct articles in turn. Prints one JSON object.
+ * PRODUCT and ORDER are host:port. Each client places one order after the other, always of the same
+ * article: no two clients share one if there are as many ARTICLES. Prints one JSON object.
  */
 #include "argument.h"
 #include "fashion/order/v1/order.mesh.h"

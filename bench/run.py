@@ -10,7 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/system"))
-from cluster import SERVICES, Cluster  # noqa: E402
+from cluster import SERVICES, Cluster, eventually  # noqa: E402
 
 SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
 BUILD = pathlib.Path(os.environ["CMESH_BUILD"])
@@ -33,6 +33,8 @@ def serving_ms(process):
     start = time.monotonic()
     process.start(wait=False)
     while process.http("/readyz")[0] != 200:
+        if process.popen.poll() is not None:
+            sys.exit(f"{process.service} ended:\n{process.tail()}")
         time.sleep(0.001)
     return (time.monotonic() - start) * 1000
 
@@ -58,7 +60,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(folder)
         result["exec_to_serving_ms"] = {s: round(serving_ms(cluster[s])) for s in SERVICES}
-        time.sleep(2)
+        for s in SERVICES:
+            eventually(cluster[s].connected, 10, f"{s} connected to the broker")
         result["idle_memory_mb"] = {s: round(memory_mb(cluster[s].popen.pid), 1) for s in SERVICES}
         result["ceiling_orders_per_second"] = {n: ceiling(n) for n in (8, 32)}
         result["orders"] = {n: orders(cluster, n) for n in (1, 8, 32)}

@@ -97,6 +97,11 @@ class Process:
                     total += float(line.rsplit(" ", 1)[1])
         return total
 
+    def connected(self):
+        """Are all of its connections to the broker there? A service is ready without."""
+        lines = [x for x in self.http("/metrics")[1].splitlines() if x.startswith("mesh_broker_connected")]
+        return lines and all(x.endswith(" 1") for x in lines)
+
     def stop(self, expect=0):
         if self.popen is None:
             return
