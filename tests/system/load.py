@@ -75,7 +75,7 @@ class Load:
                     thread.result()  # it has failed
             return len(self.ids) >= wanted
 
-        eventually(done, 30, f"{n} more orders")
+        eventually(done, 30 + n / 10, f"{n} more orders")
 
     def result(self):
         for thread in self.threads:
