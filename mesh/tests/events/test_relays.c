@@ -105,8 +105,14 @@ TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
 {
     struct service *service = service_new("relays3", "counter");
     static struct replica a;
+    static const struct mesh_sql lock = {
+        "lock_replica", "select from replica where id = 'relays3 0000000a' for update"};
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx = NULL;
+    struct mesh_rows *rows;
     int64_t last;
 
+    mesh__lease_ms = 60000;
     start(&a, service, service->db, "relays3 0000000a");
     wait_until_relay_of(service, a.name);
     count_and_commit(&a.service, "k", 1);
@@ -116,6 +122,13 @@ TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
                  "select (max(saved_at) < now() - interval '1 s')::int from relay_position", 1);
     watch_log("another replica has taken the relay over");
     last = query_int(service, "select max(id) from relay_position");
+    /* While this lasts the replica cannot look at its leases, and goes on with those it had. */
+    CHECK(mesh_tx_begin(ctx, service->silent, &tx) == MESH_OK);
+    CHECK(mesh_tx_query(ctx, tx, &lock, MESH_NO_ARGS, &rows) == MESH_OK);
+    wait_for_int(service,
+                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                 " and application_name = 'relays3 0000000a'",
+                 1);
     /* By a session that lasts as long as the test. */
     query_int(service,
               "with other as (insert into replica select 'other', pid, backend_start, now(),"
@@ -124,11 +137,13 @@ TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
     count_and_commit(&a.service, "k", 1);
     wait_for_watched_line();
     CHECK_INT(query_int(service, "select max(id) from relay_position"), last);
+    mesh__cleanup_tx(&tx);
     query_int(service, "delete from replica where id = 'other' returning 1");
     count_and_commit(&a.service, "k", 1);
     check_stream(service);
     wait_for_int(service, "select count(*) from relay_position where last_sequence = 3", 1);
     stop(&a);
+    mesh__lease_ms = 3000;
 }
 
 TEST_EVENTS_MAIN(NULL)
