@@ -45,6 +45,8 @@ def make_stream_anew(load):
     """By somebody else, with bounds of their own."""
     async def anew(js):
         await js.delete_stream("fashion")
+        # The broker removes its files after it has answered, and those of the new one with them.
+        eventually(lambda: not (STORE / "jetstream/$G/streams/fashion").exists())
         await js.add_stream(StreamConfig(name="fashion", subjects=["fashion.*.*.*"], storage=StorageType.FILE,
                                          duplicate_window=120, max_age=3 * 86400))
 

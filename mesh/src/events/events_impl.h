@@ -64,6 +64,7 @@ struct mesh__link {
     atomic_bool closed;          /* the broker has closed it */
     struct broker_stream stream; /* as last seen */
     int64_t seen_ns;
+    int64_t missing_ns; /* when it was first found gone; 0: it was not */
     struct mesh__rarely complaint;
     bool complained; /* its absence was logged */
     struct mesh_gauge *connected;

@@ -9,6 +9,7 @@
 #define DUPLICATES_S 120
 #define MESSAGE_SIZE ((int64_t)MESH_ENVELOPE_MAX + 1024) /* with its header */
 #define COMPLAINT_EVERY_MS 10000
+#define LET_GO_MS 2000
 
 /* ---- back-off ---- */
 
@@ -83,6 +84,31 @@ static struct broker_connection *replace(struct mesh__link *link,
     return before;
 }
 
+/*
+ * A stream that has gone is not made anew at once: nats-server 2.9 is still removing the files of
+ * the old one, and those of the new one with them, which then stores nothing.
+ */
+static MESH_STATUS let_go(struct mesh_ctx *ctx, struct mesh__link *link)
+{
+    const char *name = link->events->options.system;
+    struct broker_stream stream;
+
+    if (link->stream.created_us == 0 ||
+        mesh__broker->stream_state(ctx, link->connection, name, &stream) != MESH_NOT_FOUND) {
+        link->missing_ns = 0;
+        return MESH_OK;
+    }
+    if (link->missing_ns == 0) {
+        link->missing_ns = mesh__now_ns();
+    }
+    if (mesh__now_ns() - link->missing_ns < LET_GO_MS * MESH_NS_PER_MS) {
+        return mesh_fail(ctx, MESH_UNAVAILABLE, "stream %s has gone; it is made anew in a moment",
+                         name);
+    }
+    link->missing_ns = 0;
+    return MESH_OK;
+}
+
 static MESH_STATUS ensure_stream(struct mesh_ctx *ctx, struct mesh__link *link)
 {
     const struct mesh_events_options *options = &link->events->options;
@@ -93,6 +119,7 @@ static MESH_STATUS ensure_stream(struct mesh_ctx *ctx, struct mesh__link *link)
                                                 .duplicates_s = DUPLICATES_S,
                                                 .message_size = MESSAGE_SIZE};
 
+    MESH_TRY(let_go(ctx, link));
     MESH_TRY(mesh__broker->stream_ensure(ctx, link->connection, &config, &link->stream));
     link->seen_ns = mesh__now_ns();
     return MESH_OK;

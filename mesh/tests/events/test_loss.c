@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* ---- an emitter that never stops ---- */
@@ -98,6 +99,19 @@ static void lose_what_came_after_a_copy(const char *system)
     start_broker();
 }
 
+/* The broker removes the files of a stream after it has answered, and those of a new one with them.
+ */
+static void wait_until_removed(const char *system)
+{
+    char path[512];
+
+    (void)snprintf(path, sizeof(path), "%s/jetstream/$G/streams/%s", getenv("TEST_NATS_DIR"),
+                   system);
+    while (access(path, F_OK) == 0) {
+        usleep(1000);
+    }
+}
+
 static void delete_and_make(const char *system)
 {
     char subject[64];
@@ -109,6 +123,7 @@ static void delete_and_make(const char *system)
 
     (void)snprintf(subject, sizeof(subject), "%s.*.*.*", system);
     delete_stream(system);
+    wait_until_removed(system);
     make_stream(&config);
 }
 
@@ -152,6 +167,42 @@ TEST(an_old_copy_of_the_data_that_was_restored_costs_no_event)
 TEST(a_stream_that_was_deleted_costs_no_event)
 {
     run_through("loss3", delete_stream);
+}
+
+static struct {
+    const struct broker *real;
+    _Atomic int64_t gone_ns;
+    _Atomic int64_t asked_ns;
+} watched;
+
+static MESH_STATUS watch_ensure(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                const struct broker_stream_config *config,
+                                struct broker_stream *ret_stream)
+{
+    if (atomic_load(&watched.gone_ns) != 0 && atomic_load(&watched.asked_ns) == 0) {
+        atomic_store(&watched.asked_ns, mesh__now_ns());
+    }
+    return watched.real->stream_ensure(ctx, connection, config, ret_stream);
+}
+
+TEST(a_stream_that_has_gone_is_not_made_anew_at_once)
+{
+    static struct broker watching;
+    struct service *service;
+
+    watched.real = mesh__broker;
+    watching = *mesh__broker;
+    watching.stream_ensure = watch_ensure;
+    use_broker(&watching);
+    service = service_new("loss9", "counter");
+    start_events(service, true, NULL, NULL);
+    count_and_commit(service, "k", 1);
+    wait_for_stream("loss9", 1);
+    delete_stream("loss9");
+    atomic_store(&watched.gone_ns, mesh__now_ns());
+    count_and_commit(service, "k", 1);
+    wait_for_stream("loss9", 2);
+    CHECK(atomic_load(&watched.asked_ns) - atomic_load(&watched.gone_ns) >= MESH_NS_PER_S);
 }
 
 TEST(a_stream_that_was_deleted_and_made_by_somebody_else_costs_no_event)
