@@ -5,7 +5,7 @@ packages_run=(gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler libpr
     protobuf-c-compiler libprotobuf-c-dev nanopb libnanopb-dev libgrpc-dev libnats-dev
     libpq-dev libssl-dev zlib1g-dev libmicrohttpd-dev postgresql nats-server)
 packages_test=("${packages_run[@]}" grpc-proto libcmocka-dev clang clang-format clang-tidy
-    prometheus python3-venv git procps)
+    libclang-rt-dev prometheus python3-venv git procps)
 
 # Run as root. Servers that a package brings along must not start by themselves: ours run on their own ports.
 install_packages='
