@@ -5,6 +5,7 @@ import struct
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
+STATUS = b"grpc-status"  # the core of gRPC does not compress the texts of headers
 
 
 def literal(text):
@@ -42,6 +43,8 @@ class Http2:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
         self.stream = -1
+        self.status = None
+        self.by_handler = False
 
     def __enter__(self):
         return self
@@ -51,6 +54,14 @@ class Http2:
 
     def close(self):
         self.socket.close()
+
+    def abandon(self):
+        """Closes without a word: the peer gets a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def reset(self, stream):
+        self.send(frame(RST_STREAM, 0, stream, struct.pack(">I", 8)))  # CANCEL
 
     def send(self, data):
         self.socket.sendall(data)
@@ -73,22 +84,32 @@ class Http2:
             data += got
         return data
 
+    def next_frame(self):
+        """(kind, flags, stream, payload) of what comes next; EOFError or ConnectionError if nothing will."""
+        head = self.read(9)
+        payload = self.read(int.from_bytes(head[:3], "big"))
+        kind, flags = head[3], head[4]
+        if kind == SETTINGS and not flags & ACK:
+            self.send(frame(SETTINGS, ACK, 0))
+        elif kind == PING and not flags & ACK:
+            self.send(frame(PING, ACK, 0, payload))
+        return kind, flags, int.from_bytes(head[5:], "big"), payload
+
     def wait_for_end(self, stream):
-        """How the server ends the call: "answered", "reset", or "closed" with the connection."""
+        """How the server ends the call: "answered", "reset", or "closed" with the connection. The status is put into
+        self.status (None: none), and into self.by_handler whether it is the runtime's or one that the core made up."""
         try:
             while True:
-                head = self.read(9)
-                payload = self.read(int.from_bytes(head[:3], "big"))
-                kind, flags, of = head[3], head[4], int.from_bytes(head[5:], "big")
+                kind, flags, of, payload = self.next_frame()
+                if kind == HEADERS and of == stream and STATUS in payload:
+                    at = payload.index(STATUS) + len(STATUS)
+                    self.status = int(payload[at + 1:at + 1 + payload[at]])
+                    self.by_handler = b"mesh-status" in payload
                 if kind in (DATA, HEADERS) and of == stream and flags & END_STREAM:
                     return "answered"
                 if kind == RST_STREAM and of == stream:
                     return "reset"
                 if kind == GOAWAY:
                     return "closed"
-                if kind == SETTINGS and not flags & ACK:
-                    self.send(frame(SETTINGS, ACK, 0))
-                elif kind == PING and not flags & ACK:
-                    self.send(frame(PING, ACK, 0, payload))
         except (EOFError, ConnectionError):
             return "closed"

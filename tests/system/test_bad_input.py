@@ -5,9 +5,12 @@ Never a crash, a hang, INTERNAL or UNKNOWN, and never more than a bounded amount
 descriptors that the services themselves serve, so that no RPC and no field can be forgotten.
 """
 import concurrent.futures
+import contextlib
 import os
 import pathlib
+import random
 import re
+import resource
 import socket
 import struct
 
@@ -19,14 +22,18 @@ from google.protobuf.descriptor import FieldDescriptor
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from cluster import SERVICES, eventually
-from raw_http2 import Http2, message, request_headers
-from store import detail, new_id
+from raw_http2 import DATA, END_STREAM, HEADERS, SETTINGS, Http2, frame, message, request_headers
+from store import SHIPPED, Order, detail, new_id
 
 MESSAGE_LIMIT = 4 << 20
-MEMORY_MB = 200  # that a service may grow by under all of this, with the sanitizer's own
+MEMORY_MB = 320  # that a service may grow by under all of this, with the sanitizer's own and all of its threads
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 # What a well-formed call with odd values may be answered.
 SENSIBLE = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "ALREADY_EXISTS"}
+UNKNOWN, FAILED_PRECONDITION, INTERNAL = 2, 9, 13
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+STREAM_LIMIT = 64  # MESH_STREAM_LIMIT
+SEED = 20
 STREAM_SECONDS = 0.4  # a stream without end is cut after so long
 STRING, BYTES, MESSAGE, ENUM = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE,
                                 FieldDescriptor.TYPE_ENUM)
@@ -123,6 +130,8 @@ def survivors(cluster):
     for service, (pid, memory) in before.items():
         assert cluster[service].popen.poll() is None and cluster[service].popen.pid == pid, cluster[service].tail()
         assert cluster[service].http("/readyz")[0] == 200
+        for code in ("Internal", "Unknown", "DataLoss"):
+            assert cluster[service].metric("grpc_server_handled_total", grpc_code=code) == 0, (service, code)
         grown = peak_mb(cluster[service]) - memory
         print(f"{service}: {grown} MB more at most")
         assert grown < MEMORY_MB, service
@@ -198,6 +207,14 @@ def string_cases(field):
 def cases(field):
     """name, the field's bytes on the wire, whether it is valid there (None: it may be either)."""
     least, most = LIMITS.get(field.type, (0, 0))
+    key = field.number << 3
+    yield "a group", varint(key | 3) + varint(key | 4), False
+    yield "200 groups", varint(key | 3) * 200 + varint(key | 4) * 200, False
+    yield "four bytes", varint(key | 5) + bytes(4), False
+    yield "eight bytes", varint(key | 1) + bytes(8), False
+    yield "a tag that is none", varint(key | 7), False
+    yield "longer than the message", varint(key | 2) + b"\x7f", False
+    yield "a terabyte", varint(key | 2) + varint(1 << 40), False
     if field.type == STRING:
         for name, data, good in string_cases(field):
             yield name, raw_field(field.number, data), good
@@ -207,6 +224,7 @@ def cases(field):
             if least <= value <= most:
                 yield str(value), raw_number(field.number, value), number_is_valid(field, value)
         yield "a string for a number", raw_field(field.number, b"many"), None
+        yield "half a number", varint(key) + b"\x80", False
         yield "a number of eleven bytes", varint(field.number << 3) + b"\xff" * 10 + b"\x01", False
     elif field.type == ENUM:
         yield "an unknown number", raw_number(field.number, 9999), None
@@ -316,8 +334,34 @@ def test_messages_cut_at_every_byte(methods):
             assert code in SENSIBLE, (method, size, code)
 
 
+def test_of_one_field_a_hundred_thousand_times_the_last_counts(methods):
+    for method in methods:
+        good = valid(method.request)
+        for path in fields_of(method.request):
+            field = path[-1]
+            piece = raw_number(field.number, 1) if field.type in LIMITS else raw_field(field.number, b"")
+            many, error = method.call(with_field(good, path, piece * 100000))
+            if field.type == MESSAGE:
+                assert many == "INVALID_ARGUMENT" and "given twice" in error.details(), (method, field.name, many)
+            else:
+                assert many == method.call(with_field(good, path, piece))[0], (method, field.name, many)
+
+
+def test_bytes_at_random(methods):
+    print("seed", SEED)
+    dice = random.Random(SEED)
+    for method in methods:
+        good = valid(method.request).SerializeToString() + raw_field(1999, b"more")
+        for _ in range(10 if method.streams else 100):
+            mixed = bytearray(good)
+            for _ in range(dice.randint(1, 8)):
+                mixed[dice.randrange(len(mixed))] = dice.randrange(256)
+            code, _ = method.call(bytes(mixed))
+            assert code in SENSIBLE, (method, bytes(mixed), code)
+
+
 def test_compressed_messages_are_read_and_bombs_are_not(methods):
-    bomb = raw_field(1999, bytes(64 << 20))
+    bomb = raw_field(1999, bytes(32 << 20))
     for method in methods:
         good = valid(method.request).SerializeToString()
         assert method.call(good, compression=grpc.Compression.Gzip)[0] == method.call(good)[0], method
@@ -333,6 +377,10 @@ def test_headers_that_are_too_large_or_junk(methods):
             with pytest.raises(grpc.RpcError) as error:
                 own.unary_unary(method.path)(good, timeout=10, metadata=[("x-large", "a" * 100000)])
             assert error.value.code() == EXHAUSTED, (method, error.value)
+        for large in ([("x-large-bin", bytes(100000))], [(f"x-{i}", "v" * 100) for i in range(1000)]):
+            with method.connect() as own, pytest.raises(grpc.RpcError) as error:
+                own.unary_unary(method.path)(good, timeout=10, metadata=large)
+            assert error.value.code() in (EXHAUSTED, grpc.StatusCode.UNAVAILABLE), (method, error.value)
         for junk in (("traceparent", "junk"), ("traceparent", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"),
                      ("traceparent", "ff-" + "a" * 32 + "-" + "b" * 16 + "-01"), ("tracestate", "=" * 600),
                      ("x-correlation-id", " "), ("grpc-trace-bin", b"\x00\xff" * 40), ("x-junk-bin", bytes(range(256)))):
@@ -383,7 +431,123 @@ def test_calls_that_no_library_would_send_end_at_once(methods):
                 if method.streams and "timeout" in name:
                     continue
                 assert client.wait_for_end(stream) in {"answered", "reset", "closed"}, (method, name)
+                check_status(client, (method, name))
         assert method.call(valid(method.request).SerializeToString())[0] in SENSIBLE, method
+
+
+def check_status(client, where):
+    """UNKNOWN is what the core says of headers that make no call, before anything of ours has seen them."""
+    assert client.status != INTERNAL and (client.status != UNKNOWN or not client.by_handler), (where, client.status)
+
+
+def test_headers_of_any_content(methods):
+    method = next(m for m in methods if m.path.endswith("/PlaceOrder"))
+    good = message(valid(method.request).SerializeToString())
+    with Http2(method.port, timeout=20) as client:
+        client.wait_for_end(client.call(request_headers(method.path), good))
+        plain = client.status
+    assert plain == FAILED_PRECONDITION  # there is no such article
+    values = ("", " ", b"\xff\xfe", b"\x01", "a\nb", "a\0b", "!!!!", "abc", "=" * 100, "%00%", "a" * 8000, "-1", "9" * 20)
+    harmless = ("x-any", "x-correlation-id", "traceparent", "tracestate", "grpc-status", "mesh-status", "grpc-message")
+    for name in (*harmless, "x-any-bin", "X-Upper", "", " ", "x y", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding",
+                 "grpc-status-details-bin", "grpc-trace-bin", "grpc-previous-rpc-attempts", "user-agent", "content-length",
+                 "host", "connection", "te", ":path", ":method", ":status"):
+        for value in values:
+            with Http2(method.port, timeout=20) as client:
+                stream = client.call(request_headers(method.path, extra=[(name, value)]), good)
+                client.wait_for_end(stream)
+                check_status(client, (name, value))
+                assert name not in harmless or client.status == plain, (name, value, client.status)
+
+
+def test_a_wrong_traceparent_is_ignored(methods):
+    for method in methods:
+        good = valid(method.request).SerializeToString()
+        plain, _ = method.call(good)
+        for wrong in ("", "00", f"00-{TRACE}-{SPAN}", f"00-{TRACE}-{SPAN}-01-more", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE}-{'0' * 16}-01",
+                      f"00-{TRACE.upper()}-{SPAN}-01", f"00-{TRACE[:-1]}g-{SPAN}-01", f"00_{TRACE}-{SPAN}-01", "-" * 55, "a" * 5000):
+            code, _ = method.call(good, 0.1 if method.streams else 10, metadata=[("traceparent", wrong)])
+            assert code == plain, (method, wrong, code)
+
+
+def test_calls_that_are_reset_in_any_state_leave_the_connection_fit(methods):
+    print("seed", SEED)
+    dice = random.Random(SEED)
+    for method in methods:
+        good = message(valid(method.request).SerializeToString())
+        with Http2(method.port) as client:
+            for _ in range(30):
+                body = good[:dice.randint(0, len(good))]
+                client.reset(client.call(request_headers(method.path), body or None, end=dice.random() < 0.5))
+            stream = client.call(request_headers("/grpc.health.v1.Health/Check"), message(b""))
+            assert client.wait_for_end(stream) == "answered", method
+
+
+def test_orders_that_their_client_leaves_are_done_once(store):
+    print("seed", SEED)
+    dice = random.Random(SEED)
+    product = store.register(stock=1000)
+    requests = [Order.PlaceOrderRequest(request_id=new_id(), customer_id="hurried", product_code=product.code, size=product.size,
+                                        quantity=2) for _ in range(60)]
+    for request in requests:
+        with contextlib.suppress(grpc.RpcError, grpc.FutureTimeoutError):
+            if dice.random() < 0.5:
+                store.order.PlaceOrder(request, timeout=dice.choice((0.001, 0.003, 0.01)))
+            else:
+                future = store.order.PlaceOrder.future(request, timeout=10)
+                try:
+                    future.result(dice.random() / 50)
+                finally:
+                    future.cancel()
+
+    def final(request):
+        try:
+            return store.order.PlaceOrder(request, timeout=10).order.order_id
+        except grpc.RpcError as error:
+            assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED), error  # repeat
+            return None
+
+    ids = {eventually(lambda r=r: final(r), 20) for r in requests}
+    assert len(ids) == len(requests)
+    eventually(lambda: all(store.get_order(order).status == SHIPPED for order in ids), 20)
+    assert {o.order_id for o in store.all_orders("hurried")} == ids
+    assert store.stock(product) == 1000 - 2 * len(requests)
+
+
+def test_watchers_that_vanish_give_their_place_back(store, methods):
+    watch = next(m for m in methods if m.streams)
+    product = store.register(stock=1000)
+
+    def told(client):
+        """Whether a watcher has been told something; None if it was refused."""
+        while True:
+            try:
+                kind, flags, _, _ = client.next_frame()
+            except TimeoutError:
+                return False
+            if kind in (DATA, HEADERS) and flags & END_STREAM:
+                return None
+            if kind == DATA:
+                return True
+
+    def open_watches():
+        """As many as there may be, in the middle of what they are told; none if there is no room for them yet."""
+        clients = [Http2(watch.port, timeout=0.2) for _ in range(STREAM_LIMIT)]
+        for client in clients:
+            client.call(request_headers(watch.path), message(b""))
+        for client in clients:
+            while (ready := told(client)) is False:
+                store.place(product)  # something to tell: what changes after a watcher came
+            if ready is None:
+                for other in clients:
+                    other.close()
+                return None
+        return clients
+
+    for way in (Http2.abandon, Http2.close, Http2.abandon):
+        for client in eventually(open_watches, 20, "room for all watchers"):
+            way(client)
+    eventually(lambda: watch.call(b"")[0] == "OK", what="room for one more")
 
 
 def test_clients_that_cancel_or_vanish(cluster, methods):
@@ -415,3 +579,18 @@ def test_a_thousand_connections_opened_and_abandoned(methods):
             list(pool.map(abandon, [port] * 1000))
     for method in methods:
         assert method.call(valid(method.request).SerializeToString())[0] in SENSIBLE, method
+
+
+def test_a_thousand_connections_held_at_once_leave_room_and_are_forgotten(cluster, methods):
+    method = next(m for m in methods if m.path.endswith("/ListOrders"))
+    files = pathlib.Path(f"/proc/{cluster['order'].popen.pid}/fd")
+    before = len(list(files.iterdir()))
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
+    begun = (b"", preface, preface + frame(HEADERS, 0, 1, b"\x83")[:5], b"GET / HTTP/1.1\r\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    with contextlib.ExitStack() as stack:
+        for i in range(1000):
+            stack.enter_context(socket.create_connection(("127.0.0.1", method.port), timeout=20)).sendall(begun[i % len(begun)])
+        assert method.call(b"")[0] == "OK"
+    eventually(lambda: len(list(files.iterdir())) <= before + 20, 20, "the connections are closed")
