@@ -3,6 +3,7 @@
 
 Runs under tests/support/with-servers. CMESH_BUILD names the build folder with the services.
 """
+import asyncio
 import os
 import pathlib
 import signal
@@ -13,6 +14,8 @@ import urllib.error
 import urllib.request
 
 import grpc
+import nats
+import nats.js.errors
 import psycopg
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -124,6 +127,26 @@ class Process:
         self.popen.send_signal(signal.SIGCONT)
 
 
+def forget_earlier(admin):
+    """Database and stream of the cluster before this one, if there was one beside these servers."""
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("drop database if exists fashion with (force)")
+    asyncio.run(delete_stream())
+    files = pathlib.Path(os.environ["TEST_NATS_DIR"]) / "jetstream/$G/streams/fashion"
+    # The broker removes its files after it has answered, and those of a new one with them.
+    eventually(lambda: not files.exists(), 10)
+
+
+async def delete_stream():
+    client = await nats.connect(os.environ["TEST_NATS_URL"])
+    try:
+        await client.jetstream().delete_stream("fashion")
+    except nats.js.errors.NotFoundError:
+        pass
+    finally:
+        await client.close()
+
+
 class Cluster:
     def __init__(self, folder, settings=None):
         self.folder = pathlib.Path(folder)
@@ -132,6 +155,7 @@ class Cluster:
         self.processes = {s: [Process(self, s, 0)] for s in SERVICES}
         admin = os.environ["TEST_DATABASE_URL"]
         self.database_url = admin.rsplit("/", 1)[0] + "/fashion"
+        forget_earlier(admin)
         sql = subprocess.run([ROOT / "services/create_system", "fashion", *SERVICES], check=True,
                              capture_output=True).stdout
         subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", admin], input=sql, check=True,

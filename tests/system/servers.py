@@ -52,11 +52,9 @@ def restart_postgres(pause):
 
 
 def restart_nats(pause):
-    pid_file = pathlib.Path(os.environ["TEST_NATS_DIR"]).parent / "nats.pid"
-    kill_server(int(pid_file.read_text()))
+    stop_nats()
     time.sleep(pause)
-    start_server("TEST_NATS_START")
-    os.environ["TEST_NATS_PID"] = pid_file.read_text()
+    start_nats()
 
 
 def postgres_folder():
@@ -84,6 +82,8 @@ def stop_nats():
 
 def start_nats():
     start_server("TEST_NATS_START")
+    pid_file = pathlib.Path(os.environ["TEST_NATS_DIR"]).parent / "nats.pid"
+    os.environ["TEST_NATS_PID"] = pid_file.read_text()
 
 
 class SmallDisk:
