@@ -1,226 +1,249 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ceiling: the raw work that one order is for Postgres, without gRPC, services or events. Four
- * transactions as the saga has them (order, stock, payment, order), each one pipelined flight whose
- * Sync is the commit, on one connection per client and distinct articles.
+ * The ceiling: the raw work of one order for Postgres, without gRPC, services, or what comes of the
+ * order's events. The statements are the very ones of the services, and so are the tables, made by
+ * their migrations, only that they share one schema and thus one outbox. Each transaction is one
+ * pipelined flight whose Sync is the commit; the services read a row in the middle of two of them.
  *
- *   bench-ceiling CONNECTION CLIENTS SECONDS     prints orders per second
+ *   bench-ceiling CONNECTION WORK CLIENTS SECONDS     prints one JSON object
+ *
+ * WORK is the number of transactions:
+ *   5    what PlaceOrder does: the order's row, the stock, the order's total before payment is
+ * asked, payment and PaymentCompleted, the order PLACED and OrderPlaced 4    without the update
+ * before payment is asked 3    without the one to PLACED and its event, too or "hot": the stock
+ * alone, all clients of the same article, each in a transaction of its own.
  */
 #include "argument.h"
+#include "ceiling_sql.h"
+#include "load.h"
+#include "mesh/id.h"
 
-#include <inttypes.h>
 #include <libpq-fe.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-#define MAX_CLIENTS 256
+#define ARTICLES 256 /* as many as the orders beside it have */
 
-static const char schema[] =
-    "drop schema if exists ceiling cascade; create schema ceiling; set search_path = ceiling;"
-    "create table orders (order_id uuid primary key, request_id uuid unique, digest bytea,"
-    "  customer_id text, code text, size text, quantity bigint, status smallint, total bigint,"
-    "  payment_id uuid, version bigint default 1, created_at timestamptz default now(),"
-    "  updated_at timestamptz default now()) with (fillfactor = 70);"
-    "create table products (product_id bigint primary key, stock bigint check (stock >= 0))"
-    "  with (fillfactor = 70);"
-    "create table reservations (order_id uuid primary key, product_id bigint, quantity bigint,"
-    "  total bigint, state smallint);"
-    "create table payments (payment_id uuid primary key, order_id uuid unique, amount bigint,"
-    "  status smallint, created_at timestamptz default now());"
-    "create table outbox (xid xid8 default pg_current_xact_id(), id bigserial primary key,"
-    "  event_id uuid, subject text, key text, envelope bytea, created_at timestamptz default "
-    "now());"
-    "create index on outbox (xid, id);"
-    "insert into products select g, 1000000000 from generate_series(1, 1024) g;";
+static const char prepare_articles[] =
+    "insert into products (product_id, request_id, digest, code, size, name, unit_price_krw, stock)"
+    " select gen_random_uuid(), gen_random_uuid(), '\\x00', 'bench-' || g, 'S', 'Bench', 50000,"
+    "        1000000000"
+    "   from generate_series(0, 255) g"
+    " on conflict do nothing";
+
+/* Parameters that differ from order to order; every other one is the text that stands there. */
+#define ORDER_ID "$0"
+#define REQUEST_ID "$1"
+#define PAYMENT_ID "$2"
+#define EVENT_ID "$3"
+#define CODE "$4"
+enum { N_IDS = 4, N_VALUES = 5, MAX_PARAMS = 8 };
+
+static const char digest[] = "\\x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+static char envelope[2 + 2 * 585 + 1]; /* of the size of the real ones, as hex */
 
 struct statement {
-    const char *name;
-    const char *text;
-    int n_params; /* of: order id, payment id, article */
-    int params[2];
-    int last; /* of its transaction */
+    const struct mesh_sql *sql;
+    int from;          /* belongs to the work of this many transactions and more */
+    bool last;         /* of its transaction */
+    const char *types; /* as the services say them: uuid, bytea, int8 (n), or inferred (t) */
+    const char *params[MAX_PARAMS];
 };
-
-enum { ORDER_ID, PAYMENT_ID, ARTICLE };
 
 static const struct statement statements[] = {
-    {"a",
-     "insert into orders (order_id, request_id, digest, customer_id, code, size, quantity, status)"
-     " values ($1, $1, '\\x0102030405060708', 'customer', '4000', 'S', 1, 1)"
-     " on conflict (request_id) do nothing",
-     1,
-     {ORDER_ID},
-     1},
-    {"b",
-     "insert into reservations values ($1, $2, 1, 50000, 1) on conflict do nothing",
-     2,
-     {ORDER_ID, ARTICLE},
-     0},
-    {"c",
-     "update products set stock = stock - 1 where product_id = $1 and stock >= 1",
-     1,
-     {ARTICLE},
-     1},
-    {"d",
-     "insert into payments (payment_id, order_id, amount, status) values ($1, $2, 50000, 2)"
-     " on conflict (order_id) do nothing",
-     2,
-     {PAYMENT_ID, ORDER_ID},
-     0},
-    {"e",
-     "insert into outbox (event_id, subject, key, envelope)"
-     " values ($1, 'fashion.0.payment.PaymentCompleted', $2, convert_to(repeat('x', 400), 'UTF8'))",
-     2,
-     {PAYMENT_ID, ORDER_ID},
-     1},
-    {"f",
-     "update orders set status = 3, payment_id = $1, version = version + 1 where order_id = $2 and "
-     "status = 1",
-     2,
-     {PAYMENT_ID, ORDER_ID},
-     0},
-    {"g",
-     "insert into outbox (event_id, subject, key, envelope)"
-     " values ($1, 'fashion.0.order.OrderPlaced', $1::uuid::text, convert_to(repeat('x', 400), "
-     "'UTF8'))",
-     1,
-     {ORDER_ID},
-     1},
+    {&sql_insert_order,
+     3,
+     true,
+     "uubtttnn",
+     {ORDER_ID, REQUEST_ID, digest, "01900000-0000-7000-8000-000000000000", CODE, "S", "1",
+      "30000"}},
+    {&sql_reserve_stock, 3, true, "uttnt", {ORDER_ID, CODE, "S", "1", NULL}},
+    {&sql_ask_payment, 5, true, "un", {ORDER_ID, "50000"}},
+    {&sql_insert_payment, 3, false, "uunn", {PAYMENT_ID, ORDER_ID, "2", "50000"}},
+    {&sql_insert_outbox,
+     3,
+     true,
+     "uttb",
+     {PAYMENT_ID, "fashion.0.payment.PaymentCompleted", ORDER_ID, envelope}},
+    {&sql_move_order, 4, false, "unnutnn", {ORDER_ID, "1", "3", PAYMENT_ID, "", "600000", "2000"}},
+    {&sql_insert_outbox,
+     4,
+     true,
+     "uttb",
+     {EVENT_ID, "fashion.0.order.OrderPlaced", ORDER_ID, envelope}},
 };
-enum { N_STATEMENTS = sizeof(statements) / sizeof(statements[0]) };
+#define N_STATEMENTS (sizeof(statements) / sizeof(statements[0]))
 
-static const char *connection_string;
-static atomic_bool stop;
-static atomic_long orders;
+#define HOT 0
+
+struct ceiling {
+    int work; /* transactions, or HOT */
+    PGconn *connections[LOAD_MAX_CLIENTS];
+};
 
 static void die(PGconn *connection, const char *what)
 {
-    (void)fprintf(stderr, "ceiling: %s: %s", what, PQerrorMessage(connection));
+    (void)fprintf(stderr, "bench-ceiling: %s: %s", what, PQerrorMessage(connection));
     exit(1);
 }
 
-static PGconn *connect_or_die(void)
+/* Reads all results up to the Sync of one transaction; each statement has changed one row. */
+static void finish(PGconn *connection)
+{
+    for (;;) {
+        PGresult *result = PQgetResult(connection);
+        ExecStatusType status;
+        bool changed;
+
+        if (result == NULL) {
+            continue; /* the end of one statement's results */
+        }
+        status = PQresultStatus(result);
+        changed = strcmp(PQcmdTuples(result), "1") == 0;
+        PQclear(result);
+        if (status == PGRES_PIPELINE_SYNC) {
+            return;
+        }
+        if ((status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) || !changed) {
+            die(connection, "statement");
+        }
+    }
+}
+
+static void send_statement(PGconn *connection, const struct statement *statement,
+                           char values[N_VALUES][MESH_UUID_SIZE])
+{
+    int n = (int)strlen(statement->types);
+    const char *params[MAX_PARAMS];
+
+    for (int i = 0; i < n; i++) {
+        const char *param = statement->params[i];
+
+        params[i] = param != NULL && param[0] == '$' ? values[param[1] - '0'] : param;
+    }
+    if (!PQsendQueryPrepared(connection, statement->sql->name, n, params, NULL, NULL, 0)) {
+        die(connection, "send");
+    }
+    if (statement->last) {
+        if (!PQpipelineSync(connection)) {
+            die(connection, "sync");
+        }
+        finish(connection);
+    }
+}
+
+static MESH_STATUS one_order(void *arg, int client, int64_t number,
+                             bool *ret_complete __attribute__((unused)))
+{
+    struct ceiling *ceiling = arg;
+    char values[N_VALUES][MESH_UUID_SIZE];
+
+    for (int i = 0; i < N_IDS; i++) {
+        mesh_uuid_v7(values[i]);
+    }
+    (void)snprintf(values[N_IDS], sizeof(values[N_IDS]), "bench-%d",
+                   ceiling->work == HOT ? 0 : (int)(number % ARTICLES));
+    for (size_t i = 0; i < N_STATEMENTS; i++) {
+        const struct statement *statement = &statements[i];
+
+        if (ceiling->work == HOT ? statement->sql == &sql_reserve_stock
+                                 : ceiling->work >= statement->from) {
+            send_statement(ceiling->connections[client], statement, values);
+        }
+    }
+    return MESH_OK;
+}
+
+static void check(PGconn *connection, PGresult *result, const char *what)
+{
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        die(connection, what);
+    }
+    PQclear(result);
+}
+
+static Oid type_of(char letter)
+{
+    switch (letter) {
+    case 'u':
+        return 2950;
+    case 'b':
+        return 17;
+    case 'n':
+        return 20;
+    default:
+        return 0;
+    }
+}
+
+static void prepare(PGconn *connection, const struct statement *statement)
+{
+    const struct mesh_sql *sql = statement->sql;
+    int n = (int)strlen(statement->types);
+    Oid types[MAX_PARAMS];
+
+    for (int i = 0; i < n; i++) {
+        types[i] = type_of(statement->types[i]);
+    }
+    check(connection, PQprepare(connection, sql->name, sql->text, n, types), sql->name);
+}
+
+static PGconn *connect_or_die(const char *connection_string)
 {
     PGconn *connection = PQconnectdb(connection_string);
 
     if (PQstatus(connection) != CONNECTION_OK) {
         die(connection, "connect");
     }
-    return connection;
-}
-
-/* Reads all results up to the Sync of one transaction. */
-static void finish(PGconn *connection)
-{
-    for (;;) {
-        PGresult *result = PQgetResult(connection);
-        ExecStatusType status;
-
-        if (result == NULL) {
-            continue; /* the end of one statement's results */
-        }
-        status = PQresultStatus(result);
-        PQclear(result);
-        if (status == PGRES_PIPELINE_SYNC) {
-            return;
-        }
-        if (status != PGRES_COMMAND_OK) {
-            die(connection, "statement");
-        }
-    }
-}
-
-static void one_order(PGconn *connection, const char *const values[3])
-{
-    for (int i = 0; i < N_STATEMENTS; i++) {
-        const struct statement *statement = &statements[i];
-        const char *params[2];
-
-        for (int p = 0; p < statement->n_params; p++) {
-            params[p] = values[statement->params[p]];
-        }
-        if (!PQsendQueryPrepared(connection, statement->name, statement->n_params, params, NULL,
-                                 NULL, 0)) {
-            die(connection, "send");
-        }
-        if (statement->last) {
-            if (!PQpipelineSync(connection)) {
-                die(connection, "sync");
-            }
-            finish(connection);
-        }
-    }
-}
-
-static void *client(void *arg)
-{
-    int number = *(const int *)arg;
-    PGconn *connection = connect_or_die();
-    char order_id[64], payment_id[64], article[16];
-    const char *values[3] = {order_id, payment_id, article};
-
-    PQclear(PQexec(connection, "set search_path = ceiling"));
-    for (int i = 0; i < N_STATEMENTS; i++) {
-        PGresult *result = PQprepare(connection, statements[i].name, statements[i].text, 0, NULL);
-
-        if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-            die(connection, "prepare");
-        }
-        PQclear(result);
+    check(connection, PQexec(connection, prepare_articles), "articles");
+    for (size_t i = 0; i < N_STATEMENTS - 1; i++) { /* the last one is there twice */
+        prepare(connection, &statements[i]);
     }
     if (!PQenterPipelineMode(connection)) {
         die(connection, "pipeline");
     }
-    (void)snprintf(article, sizeof(article), "%d", number + 1);
-    for (int64_t i = 0; !atomic_load(&stop); i++) {
-        (void)snprintf(order_id, sizeof(order_id), "01900000-0000-7000-%04x-%012" PRIx64,
-                       0x8000 + number, i);
-        (void)snprintf(payment_id, sizeof(payment_id), "01910000-0000-7000-%04x-%012" PRIx64,
-                       0x8000 + number, i);
-        one_order(connection, values);
-        atomic_fetch_add(&orders, 1);
+    return connection;
+}
+
+/* -1: none of them. */
+static int read_work(const char *text)
+{
+    int transactions = argument_number(text, 5);
+
+    if (strcmp(text, "hot") == 0) {
+        return HOT;
     }
-    PQfinish(connection);
-    return NULL;
+    return transactions < 3 ? -1 : transactions;
 }
 
 int main(int argc, char **argv)
 {
-    int clients = argc == 4 ? argument_number(argv[2], MAX_CLIENTS) : 0;
-    int seconds = argc == 4 ? argument_number(argv[3], 3600) : 0;
-    pthread_t threads[MAX_CLIENTS];
-    int numbers[MAX_CLIENTS];
-    PGconn *setup;
-    PGresult *result;
+    struct ceiling ceiling = {.work = argc == 5 ? read_work(argv[2]) : -1};
+    struct load load = {.call = one_order, .arg = &ceiling};
+    struct load_result result;
 
-    if (clients == 0 || seconds == 0) {
-        (void)fprintf(stderr, "usage: %s CONNECTION CLIENTS SECONDS\n", argv[0]);
+    if (argc == 5) {
+        load.clients = argument_number(argv[3], LOAD_MAX_CLIENTS);
+        load.seconds = argument_number(argv[4], LOAD_MAX_SECONDS);
+    }
+    if (ceiling.work < 0 || load.clients == 0 || load.seconds == 0) {
+        (void)fprintf(stderr, "usage: %s CONNECTION 3|4|5|hot CLIENTS SECONDS\n", argv[0]);
         return 2;
     }
-    connection_string = argv[1];
-    setup = connect_or_die();
-    result = PQexec(setup, schema);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        die(setup, "schema");
+    memset(envelope, '7', sizeof(envelope) - 1);
+    envelope[0] = '\\';
+    envelope[1] = 'x';
+    for (int i = 0; i < load.clients; i++) {
+        ceiling.connections[i] = connect_or_die(argv[1]);
     }
-    PQclear(result);
-    for (int i = 0; i < clients; i++) {
-        numbers[i] = i;
-        if (pthread_create(&threads[i], NULL, client, &numbers[i]) != 0) {
-            return 1;
-        }
+    load_run(&load, &result);
+    (void)printf("{");
+    load_print(&result);
+    (void)printf("}\n");
+    load_free(&result);
+    for (int i = 0; i < load.clients; i++) {
+        PQfinish(ceiling.connections[i]);
     }
-    (void)nanosleep(&(struct timespec){.tv_sec = seconds}, NULL);
-    atomic_store(&stop, true);
-    for (int i = 0; i < clients; i++) {
-        (void)pthread_join(threads[i], NULL);
-    }
-    (void)printf("%.0f\n", (double)atomic_load(&orders) / seconds);
-    PQclear(PQexec(setup, "drop schema ceiling cascade"));
-    PQfinish(setup);
     return 0;
 }

@@ -1,83 +1,227 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of bench/run; started by it, beside a Postgres and a nats-server of their own."""
+"""What bench/run measures; started by it, beside a Postgres and a nats-server of their own."""
 import json
 import os
 import pathlib
+import random
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+import psycopg
+
+from processes import Cpu, memory_mb
+from table import aims, print_tables
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/system"))
-from cluster import SERVICES, Cluster, eventually  # noqa: E402
+from cluster import SERVICES, Cluster, Process, eventually  # noqa: E402
 
-SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
-BUILD = pathlib.Path(os.environ["CMESH_BUILD"])
-
-
-def memory_mb(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmRSS")
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+SECONDS = os.environ["SECONDS_EACH"]
+ARTICLES = 256  # as in ceiling.c
+CLIENTS = (1, 8, 32, 64)
+CEILING_CLIENTS = (8, 32)
+HOT_CLIENTS = (32, 64)
+ECHO_CLIENTS = (1, 8, 32)
+LOW_RATE = 20  # per second: an order is long done when the next one comes
+STARTS = 3
+# Shorter than the run, so that removing old events is a part of what is measured.
+RETENTION = {"MESH_OUTBOX_KEEP_S": "30", "MESH_STREAM_MAX_AGE_S": "120", "MESH_INBOX_KEEP_S": "150"}
+MIGRATIONS = ("mesh/migrations", *(f"services/fashion/{s}/migrations" for s in ("order", "product", "payment")))
 
 
-def serving_ms(process):
-    """From exec to /readyz answering 200, which is when health says SERVING."""
+def listening_port():
+    """Free, and not one of those that the kernel gives to clients, of which there are many here."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class Bench(Cluster):
+    """The services as in production, without the settings that the tests like; but with a short retention."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.processes["echo"] = [Process(self, "echo", 0)]
+        for service in self.processes:
+            self[service].grpc_port, self[service].http_port = listening_port(), listening_port()
+
+    def env(self, service):
+        env = super().env(service)
+        for name in ("MESH_LOG_LEVEL", "MESH_LOG_FORMAT"):
+            del env[name]
+        return env if service == "echo" else {**env, **RETENTION}
+
+    def binary(self, service):
+        return self.build / "bench/bench-echo" if service == "echo" else super().binary(service)
+
+    def stop(self):
+        self["echo"].stop()
+        super().stop()
+
+    def address(self, service):
+        return f"127.0.0.1:{self[service].grpc_port}"
+
+
+def program(name, *arguments):
+    """Its JSON; what it says on standard error is shown."""
+    command = [pathlib.Path(os.environ["CMESH_BUILD"]) / "bench" / name, *map(str, arguments)]
+    print(name, *(a for a in arguments if ":" not in str(a)), file=sys.stderr)  # how far it is
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=int(SECONDS) + 180).stdout
+    return json.loads(out) if out else None
+
+
+# ---- start and memory --------------------------------------------------------------------------
+def serving_ms(processes):
+    """From just before exec to /readyz answering 200, which is when health says SERVING: for each, and for the last."""
     start = time.monotonic()
-    process.start(wait=False)
-    while process.http("/readyz")[0] != 200:
-        if process.popen.poll() is not None:
-            sys.exit(f"{process.service} ended:\n{process.tail()}")
-        time.sleep(0.001)
-    return (time.monotonic() - start) * 1000
+    left = dict(enumerate(processes))
+    for process in processes:
+        process.start(wait=False)
+    times = {}
+    while left:
+        for number, process in list(left.items()):
+            if process.http("/readyz")[0] == 200:
+                times[process.service] = (time.monotonic() - start) * 1000
+                del left[number]
+            elif process.popen.poll() is not None:
+                raise RuntimeError(f"{process.service} has ended:\n{process.tail()}")
+        time.sleep(0.001)  # looking must not keep them from it
+    return times, max(times.values())
 
 
-def ceiling(clients):
-    return float(subprocess.run([BUILD / "bench/bench-ceiling", os.environ["TEST_DATABASE_URL"], str(clients),
-                                 str(SECONDS)], check=True, capture_output=True, text=True).stdout)
+def start_times(cluster):
+    """The middle one of some starts: of each service alone, and of all at once. All are left running."""
+    alone = {s: [] for s in SERVICES}
+    for _ in range(STARTS):
+        for service in SERVICES:
+            alone[service].append(serving_ms([cluster[service]])[1])
+            cluster[service].stop()
+    together = []
+    for number in range(STARTS):
+        together.append(serving_ms([cluster[s] for s in SERVICES])[1])
+        if number < STARTS - 1:
+            cluster.stop()
+    times = {s: statistics.median(times) for s, times in alone.items()}
+    return {s: round(t) for s, t in {**times, "all at once": statistics.median(together)}.items()}
 
 
-def orders(cluster, clients):
-    before = {s: cpu_seconds(cluster[s].popen.pid) for s in SERVICES}
-    out = subprocess.run([BUILD / "bench/bench-orders", f"127.0.0.1:{cluster['product'].grpc_port}",
-                          f"127.0.0.1:{cluster['order'].grpc_port}", str(clients), str(SECONDS), str(clients)],
-                         check=True, stdout=subprocess.PIPE, text=True).stdout
-    result = json.loads(out)
-    result["cpu_us_per_order"] = {
-        s: round((cpu_seconds(cluster[s].popen.pid) - before[s]) * 1e6 / max(1, result["placed"])) for s in SERVICES}
+def memory(cluster):
+    """Once it no longer changes."""
+    looks = [None]
+
+    def at_rest():
+        looks.append({s: round(memory_mb(cluster[s].popen.pid), 1) for s in SERVICES})
+        time.sleep(0.5)
+        return looks[-1] == looks[-2]
+
+    eventually(at_rest, 20, "the memory of the services at rest")
+    return looks[-1]
+
+
+# ---- orders --------------------------------------------------------------------------------------
+def has_drained(cluster):
+    """Every order has come to the end of its way, and every event of it to the dashboard."""
+    return cluster.query("""select not exists (select from fashion_order.orders where status in (1, 2, 3))
+                               and (select count(*) from fashion_delivery.deliveries)
+                                 = (select count(*) from fashion_customercenter.dashboard_deliveries)
+                               and (select count(*) from fashion_payment.payments)
+                                 = (select count(*) from fashion_customercenter.dashboard_payments)""")[0][0]
+
+
+def drain(cluster):
+    """Seconds that it took; None: not within a minute."""
+    start = time.monotonic()
+    while not has_drained(cluster):
+        if time.monotonic() > start + 60:
+            return None
+        time.sleep(0.2)
+    return round(time.monotonic() - start, 1)
+
+
+def orders(cluster, clients, articles):
+    """CPU counts until everything has drained: an order's events are a part of it."""
+    cpu = Cpu({s: cluster[s].popen.pid for s in SERVICES})
+    result = program("bench-load", "orders", cluster.address("order"), clients, SECONDS, articles)
+    result["drained_after_s"] = drain(cluster)
+    result["cpu_us_per_order"] = cpu.us_per(result["complete"])
+    result["cpu_us_per_order"]["load generator"] = round(result["load_cpu_us"] / max(1, result["complete"]))
+    return result
+
+
+def events(cluster, clients, rate):
+    result = program("bench-load", "events", cluster.address("order"), cluster.address("customercenter"), clients,
+                     SECONDS, ARTICLES, rate)
+    result["rate"] = rate
+    drain(cluster)
+    return result
+
+
+# ---- ceiling ---------------------------------------------------------------------------------------
+def make_ceiling_database():
+    admin = os.environ["TEST_DATABASE_URL"]
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("create database ceiling")
+    url = admin.rsplit("/", 1)[0] + "/ceiling"
+    files = [file for folder in MIGRATIONS for file in sorted((ROOT / folder).glob("*.sql"))]
+    subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", url, *(a for f in files for a in ("-f", f))], check=True)
+    return url
+
+
+# ---- echo ------------------------------------------------------------------------------------------
+def echoes(cluster):
+    cluster["echo"].start()
+    results = {}
+    for clients in ECHO_CLIENTS:
+        cpu = Cpu({"echo": cluster["echo"].popen.pid}, servers=False)
+        results[clients] = program("bench-load", "echo", cluster.address("echo"), clients, SECONDS)
+        results[clients]["cpu_us_per_call"] = cpu.us_per(results[clients]["complete"])["echo"]
+    return results
+
+
+def measure(cluster):
+    result = {"seconds_each": int(SECONDS), "cpus": os.cpu_count(), "load_average_before": os.getloadavg()[0]}
+    result["exec_to_serving_ms"] = start_times(cluster)
+    result["memory_idle_mb"] = memory(cluster)
+    ceiling_url = make_ceiling_database()
+    program("bench-load", "register", cluster.address("product"), ARTICLES)
+    program("bench-load", "orders", cluster.address("order"), 64, 1, ARTICLES)  # opens connections, prepares statements
+    drain(cluster)
+    result.update(ceiling={}, orders={}, hot={}, hot_row={})
+    for clients in CLIENTS:  # what is compared stands side by side
+        if clients in CEILING_CLIENTS:
+            result["ceiling"][clients] = {n: program("bench-ceiling", ceiling_url, n, clients, SECONDS)
+                                          for n in (3, 4, 5)}
+        result["orders"][clients] = orders(cluster, clients, ARTICLES)
+        if clients in HOT_CLIENTS:
+            result["hot"][clients] = orders(cluster, clients, 1)
+            result["hot_row"][clients] = program("bench-ceiling", ceiling_url, "hot", clients, SECONDS)
+    peak = max(o["per_second"] for o in result["orders"].values())
+    result["events"] = {"low": events(cluster, 1, LOW_RATE), "half of the peak": events(cluster, 32, max(1, round(peak / 2)))}
+    result["memory_after_mb"] = memory(cluster)
+    result["echo"] = echoes(cluster)
+    result["load_average_after"] = os.getloadavg()[0]
     return result
 
 
 def main():
-    result = {}
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(folder)
-        result["exec_to_serving_ms"] = {s: round(serving_ms(cluster[s])) for s in SERVICES}
-        for s in SERVICES:
-            eventually(cluster[s].connected, 10, f"{s} connected to the broker")
-        result["idle_memory_mb"] = {s: round(memory_mb(cluster[s].popen.pid), 1) for s in SERVICES}
-        result["ceiling_orders_per_second"] = {n: ceiling(n) for n in (8, 32)}
-        result["orders"] = {n: orders(cluster, n) for n in (1, 8, 32)}
-        result["ratio_at_32"] = round(result["orders"][32]["orders_per_second"]
-                                      / result["ceiling_orders_per_second"][32], 3)
-        cluster.stop()
+        cluster = Bench(folder)
+        try:
+            result = measure(cluster)
+        finally:
+            cluster.stop()
+    result["aims"] = aims(result)
     (ROOT / "bench/result.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{'service':<16}{'exec to SERVING':>17}{'idle memory':>13}{'CPU per order':>15}")
-    for s in SERVICES:
-        print(f"{s:<16}{result['exec_to_serving_ms'][s]:>14} ms{result['idle_memory_mb'][s]:>10} MB"
-              f"{result['orders'][32]['cpu_us_per_order'][s]:>12} us")
-    print(f"\n{'clients':<9}{'orders/s':>9}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'pending':>9}{'failed':>8}{'ceiling':>9}")
-    for n, o in result["orders"].items():
-        print(f"{n:<9}{o['orders_per_second']:>9}{o['p50_ms']:>9}{o['p95_ms']:>9}{o['p99_ms']:>9}{o['pending']:>9}"
-              f"{o['failed']:>8}{result['ceiling_orders_per_second'].get(n, 0):>9.0f}")
-    print(f"\norders at 32 clients / ceiling at 32 connections: {result['ratio_at_32']}")
+    print_tables(result)
 
 
 main()
