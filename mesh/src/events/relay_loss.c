@@ -13,14 +13,15 @@
 
 /* ---- looking ---- */
 
-/* What the stream has at the mark. */
+/* What the stream has at the mark; the mark of a relay that has published nothing is at none, and
+ * an empty stream begins and ends there, too. */
 static MESH_STATUS look_up(struct mesh__relay *relay, struct broker_identity *ret_at,
                            bool *ret_known)
 {
     const struct broker_stream *stream = &relay->link.stream;
     enum mesh_status status = MESH_NOT_FOUND;
 
-    if (relay->mark.created_us == stream->created_us &&
+    if (relay->mark.sequence > 0 && relay->mark.created_us == stream->created_us &&
         relay->mark.sequence >= stream->first_sequence &&
         relay->mark.sequence <= stream->last_sequence) {
         status = mesh__broker->message_identity(relay->ctx, relay->link.connection,

@@ -278,6 +278,35 @@ TEST(failed_publications_are_repeated_from_the_first_failure)
     stop_events(events);
 }
 
+/* ---- a stream that is empty ---- */
+
+static atomic_int looks;
+
+static enum mesh_status counted_state(struct mesh_ctx *ctx, struct broker_connection *connection,
+                                      const char *stream, struct broker_stream *ret_stream)
+{
+    atomic_fetch_add(&looks, 1);
+    return real->stream_state(ctx, connection, stream, ret_stream);
+}
+
+TEST(the_first_event_is_published_however_often_the_relay_has_looked_at_the_empty_stream)
+{
+    struct service *service = service_new("relay_empty", "counter");
+    struct mesh_events *events;
+
+    faulty = *real;
+    faulty.stream_state = counted_state;
+    use_broker(&faulty);
+    events = start_events(service, true, NULL, NULL);
+    for (int waited_ms = 0; atomic_load(&looks) < 6 && waited_ms < 20000; waited_ms++) {
+        usleep(1000);
+    }
+    CHECK(atomic_load(&looks) >= 6);
+    count_and_commit(service, "k", 1);
+    wait_for_stream("relay_empty", 1);
+    stop_events(events);
+}
+
 /* ---- a database that crashes ---- */
 
 static atomic_bool hold_publications;
