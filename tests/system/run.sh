@@ -33,6 +33,7 @@ wait_for() { # TEXT: in what ./run prints
     done
     fail "./run did not say: $1"
 }
+remove_state() { until rm -rf "$CMESH_STATE" 2>/dev/null; do :; done; } # what runs makes new files meanwhile
 nothing_runs() { # by what writes into our folder, even if it was moved or removed
     local there
     there=$(find /proc/[0-9]*/fd/[12] -maxdepth 0 -printf '%l %p\n' 2>/dev/null | grep -F -- "$work/" | grep -vF "$out") || return 0
@@ -119,20 +120,20 @@ wait "$run" 2>/dev/null || true
 nothing_runs "after --stop without logs"
 
 start # nor does who removes the folder
-rm -rf "$CMESH_STATE"
+remove_state
 wait "$run" && fail "./run without its folder ended well"
 grep -q "is gone" "$out" || fail "./run did not say that its folder is gone"
 nothing_runs "without a folder"
 start
 kill -STOP "$run" # so that it does not see that the folder is gone
-rm -rf "$CMESH_STATE"
+remove_state
 ./run --stop | grep -q Stopped || fail "--stop said nothing"
 nothing_runs "after --stop without a folder"
 wait "$run" || true
 start
 kill -9 "$run"
 wait "$run" 2>/dev/null || true
-rm -rf "$CMESH_STATE"
+remove_state
 ./run --stop | grep -q Stopped || fail "--stop said nothing"
 nothing_runs "after kill -9 and --stop without a folder"
 
