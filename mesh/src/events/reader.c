@@ -126,6 +126,9 @@ static void follow_lease(struct mesh__reader *reader, int partition)
     uint64_t term = mesh__lease_term(reader->leases, (size_t)partition);
 
     if (term == reader->terms[partition]) {
+        if (term == 0) { /* it may have been won and lost again unseen */
+            mesh__lease_left(reader->leases, (size_t)partition);
+        }
         return;
     }
     reader->terms[partition] = term;
