@@ -37,6 +37,15 @@ void *mesh__calloc(size_t n, size_t size)
     return memory;
 }
 
+void *mesh__reallocarray(void *memory, size_t n, size_t size)
+{
+    memory = reallocarray(memory, n, size);
+    if (memory == NULL) {
+        mesh__fatal("out of memory: %zu times %zu bytes", n, size);
+    }
+    return memory;
+}
+
 char *mesh__strdup(const char *text)
 {
     char *copy = strdup(text);

@@ -228,27 +228,18 @@ static enum pg_type type_of(enum mesh_arg_kind kind)
 
 /* ---- memory ---- */
 
-static void *grown(void *memory, size_t n, size_t size)
-{
-    memory = reallocarray(memory, n, size);
-    if (memory == NULL) {
-        mesh__fatal("out of memory");
-    }
-    return memory;
-}
-
 static void reserve(struct db_args *to, size_t n, size_t bytes)
 {
     if (to->n_max < n) {
         to->n_max = 2 * n;
-        to->types = grown(to->types, to->n_max, sizeof(*to->types));
-        to->values = grown(to->values, to->n_max, sizeof(*to->values));
-        to->sizes = grown(to->sizes, to->n_max, sizeof(*to->sizes));
-        to->formats = grown(to->formats, to->n_max, sizeof(*to->formats));
+        to->types = mesh__reallocarray(to->types, to->n_max, sizeof(*to->types));
+        to->values = mesh__reallocarray(to->values, to->n_max, sizeof(*to->values));
+        to->sizes = mesh__reallocarray(to->sizes, to->n_max, sizeof(*to->sizes));
+        to->formats = mesh__reallocarray(to->formats, to->n_max, sizeof(*to->formats));
     }
     if (to->bytes_max < bytes) {
         to->bytes_max = 2 * bytes;
-        to->bytes = grown(to->bytes, to->bytes_max, 1);
+        to->bytes = mesh__reallocarray(to->bytes, to->bytes_max, 1);
     }
 }
 

@@ -70,10 +70,7 @@ static void push(struct db_conn *conn, struct op op)
 {
     if (conn->n_ops == conn->max_ops) {
         conn->max_ops = conn->max_ops == 0 ? 16 : 2 * conn->max_ops;
-        conn->ops = reallocarray(conn->ops, conn->max_ops, sizeof(*conn->ops));
-        if (conn->ops == NULL) {
-            mesh__fatal("out of memory");
-        }
+        conn->ops = mesh__reallocarray(conn->ops, conn->max_ops, sizeof(*conn->ops));
     }
     conn->ops[conn->n_ops++] = op;
 }

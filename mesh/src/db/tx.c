@@ -258,10 +258,7 @@ void mesh_tx_before_commit(struct mesh_tx *tx, const struct mesh_tx_work *work, 
     assert(!tx->ending);
     if (found->n == found->n_max) {
         found->n_max = 2 * found->n_max + 16;
-        found->items = reallocarray(found->items, found->n_max, work->item_size);
-        if (found->items == NULL) {
-            mesh__fatal("out of memory");
-        }
+        found->items = mesh__reallocarray(found->items, found->n_max, work->item_size);
     }
     memcpy(found->items + found->n++ * work->item_size, item, work->item_size);
 }

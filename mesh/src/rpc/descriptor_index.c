@@ -38,10 +38,7 @@ static void *push(struct list *list, size_t item_size)
 {
     if (list->n == list->room) {
         list->room = list->room == 0 ? 16 : 2 * list->room;
-        list->items = reallocarray(list->items, list->room, item_size);
-        if (list->items == NULL) {
-            mesh__fatal("out of memory");
-        }
+        list->items = mesh__reallocarray(list->items, list->room, item_size);
     }
     return (char *)list->items + item_size * list->n++;
 }
