@@ -4,9 +4,7 @@
 #include "core/ctx_impl.h"
 #include "core/guard.h"
 #include "db/uuid.h"
-#include "mesh/validate.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -41,30 +39,23 @@ static const char *id_of_place(struct mesh_ctx *ctx, const struct mesh__share *s
     return id;
 }
 
-static const char *lower_case(struct mesh_ctx *ctx, const char *text)
-{
-    char *copy = mesh_strdup(ctx, text);
-
-    for (char *at = copy; *at != '\0'; at++) {
-        *at = (char)tolower((unsigned char)*at);
-    }
-    return copy;
-}
-
 static MESH_STATUS read_event(struct mesh_ctx *ctx, struct mesh__letter *letter,
                               const struct mesh_inbox_entry *entry)
 {
     struct mesh__envelope *envelope = &letter->envelope;
+    char *id = mesh_alloc(ctx, UUID_CHARS + 1);
+    uint8_t bytes[UUID_BYTES];
 
     MESH_TRY(mesh__envelope_decode(ctx, letter->data, letter->size, envelope));
-    if (!mesh_is_uuid(envelope->id)) {
+    if (!mesh__uuid_parse(envelope->id, bytes)) {
         return mesh_fail(ctx, MESH_INVALID_ARGUMENT, "its id is no UUID");
     }
     if (strcmp(envelope->type, entry->event->full_name) != 0) {
         return mesh_fail(ctx, MESH_INVALID_ARGUMENT, "it is of type %s, under the subject of %s",
                          envelope->type, entry->event->full_name);
     }
-    letter->id = lower_case(ctx, envelope->id);
+    mesh__uuid_format(bytes, id); /* in lower case, as the database has it */
+    letter->id = id;
     /* What has no key is in order with nothing. */
     letter->key = envelope->subject[0] != '\0' ? envelope->subject : letter->id;
     letter->entry = entry;

@@ -44,37 +44,6 @@ bool mesh__is_transient(enum mesh_status status)
 
 /* ---- keys that wait ---- */
 
-/* An array of texts as SQL writes it. */
-static const char *array_of_keys(struct mesh_ctx *ctx, const struct mesh__letter *letters, int n)
-{
-    size_t size = 3;
-    char *array, *at;
-
-    for (int i = 0; i < n; i++) {
-        size += letters[i].fresh ? 2 * strlen(letters[i].key) + 3 : 0;
-    }
-    at = array = mesh_alloc(ctx, size);
-    *at++ = '{';
-    for (int i = 0; i < n; i++) {
-        if (!letters[i].fresh) {
-            continue;
-        }
-        if (at[-1] != '{') {
-            *at++ = ',';
-        }
-        *at++ = '"';
-        for (const char *from = letters[i].key; *from != '\0'; from++) {
-            if (*from == '"' || *from == '\\') {
-                *at++ = '\\';
-            }
-            *at++ = *from;
-        }
-        *at++ = '"';
-    }
-    *at = '}';
-    return array;
-}
-
 static void set_behind(struct mesh_ctx *ctx, struct mesh__letter *letter, const char *first,
                        bool redrive)
 {
@@ -88,13 +57,21 @@ MESH_STATUS mesh__park_waiting(struct mesh__reader *reader, const struct mesh__s
 {
     struct mesh_ctx *ctx = reader->ctx;
     struct mesh_rows *rows;
+    const char **keys;
+    size_t n_keys = 0;
 
     if (!share->maybe_parked) {
         return MESH_OK;
     }
+    keys = mesh_alloc(ctx, (size_t)n * sizeof(*keys));
+    for (int i = 0; i < n; i++) {
+        if (letters[i].fresh) {
+            keys[n_keys++] = letters[i].key;
+        }
+    }
     MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_find_waiting,
                            MESH_ARGS(mesh_int64(share->partition), mesh_text(share->source),
-                                     mesh_text(array_of_keys(ctx, letters, n))),
+                                     mesh_text_array(keys, n_keys)),
                            &rows));
     for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
         for (int i = 0; i < n; i++) {

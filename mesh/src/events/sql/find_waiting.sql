@@ -6,6 +6,6 @@ select key,
        bool_and(status = 'redrive')
   from dead_letter
  where partition = $1 and source = $2
-   and key = any ($3::text::text[])
+   and key = any ($3)
    and status <> 'dropped'
  group by key
