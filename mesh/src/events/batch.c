@@ -85,6 +85,7 @@ static MESH_STATUS take(struct batch *batch, struct mesh_tx *tx)
     const char **ids = mesh_alloc(ctx, (size_t)batch->n_known * sizeof(*ids));
     struct mesh_arg args[MESH__CURSOR_ARGS + 1];
     struct mesh_rows *rows;
+    enum mesh_status status;
     size_t n = 0;
     int at = 0;
 
@@ -97,9 +98,10 @@ static MESH_STATUS take(struct batch *batch, struct mesh_tx *tx)
     args[MESH__CURSOR_ARGS] = mesh_uuid_array(ids, n);
     MESH_TRY(mesh_tx_query(ctx, tx, &mesh__sql_take_batch,
                            ((struct mesh_args){args, MESH__CURSOR_ARGS + 1}), &rows));
-    if (mesh_rows_count(rows) == 0) {
+    status = mesh__cursor_held(ctx, rows);
+    if (status != MESH_OK) {
         batch->lost = true;
-        return mesh_fail(ctx, MESH_ABORTED, "the cursor was moved by another replica");
+        return status;
     }
     for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
         if (!mesh_row_is_null(rows, row, 0)) {

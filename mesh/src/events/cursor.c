@@ -85,3 +85,10 @@ void mesh__cursor_args(int partition, const char *source, const struct mesh__cur
 
     memcpy(ret_args, args, sizeof(args));
 }
+
+MESH_STATUS mesh__cursor_held(struct mesh_ctx *ctx, const struct mesh_rows *rows)
+{
+    return mesh_rows_count(rows) > 0
+               ? MESH_OK
+               : mesh_fail(ctx, MESH_ABORTED, "the cursor was moved by another replica");
+}

@@ -45,5 +45,7 @@ MESH_STATUS mesh__cursor_load(struct mesh_ctx *ctx, struct mesh_db *db, int part
 #define MESH__CURSOR_ARGS 8
 void mesh__cursor_args(int partition, const char *source, const struct mesh__cursor *from,
                        const struct mesh__cursor *to, struct mesh_arg ret_args[MESH__CURSOR_ARGS]);
+/* Of such a statement: MESH_ABORTED if it found another cursor than that. */
+MESH_STATUS mesh__cursor_held(struct mesh_ctx *ctx, const struct mesh_rows *rows);
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "db/db_impl.h"
 #include "events/parking.h"
 
@@ -121,16 +122,8 @@ static void pause_until(struct mesh__reader *reader, int64_t until_ns)
 }
 
 /* What is another replica's now is left, and what has become ours begins anew at its cursor. */
-static void follow_lease(struct mesh__reader *reader, int partition)
+static void begin_term(struct mesh__reader *reader, int partition, uint64_t term)
 {
-    uint64_t term = mesh__lease_term(reader->leases, (size_t)partition);
-
-    if (term == reader->terms[partition]) {
-        if (term == 0) { /* it may have been won and lost again unseen */
-            mesh__lease_left(reader->leases, (size_t)partition);
-        }
-        return;
-    }
     reader->terms[partition] = term;
     for (size_t i = 0; i < reader->n_shares; i++) {
         struct mesh__share *share = &reader->shares[i];
@@ -143,7 +136,16 @@ static void follow_lease(struct mesh__reader *reader, int partition)
             share->retry_ns = 0;
         }
     }
-    if (term == 0) {
+}
+
+static void follow_lease(struct mesh__reader *reader, int partition)
+{
+    uint64_t term = mesh__lease_term(reader->leases, (size_t)partition);
+
+    if (term != reader->terms[partition]) {
+        begin_term(reader, partition, term);
+    }
+    if (term == 0) { /* each time: it may have been won and lost again unseen */
         mesh__lease_left(reader->leases, (size_t)partition);
     }
 }
@@ -197,7 +199,6 @@ static void *reader_main(void *arg)
 {
     struct mesh__reader *reader = arg;
 
-    pthread_setname_np(pthread_self(), "mesh-reader");
     while (!stopping(reader)) {
         if (mesh__link_up(&reader->link)) {
             tend(reader);
@@ -326,9 +327,7 @@ void mesh__reader_start(struct mesh__reader *reader)
         /* Handlers emit events, too. */
         mesh__db_on_commit(reader->db, mesh__relay_wake, reader->events->relay);
     }
-    if (pthread_create(&reader->thread, NULL, reader_main, reader) != 0) {
-        mesh__fatal("the consumer's thread cannot be made");
-    }
+    mesh__thread_start(&reader->thread, "mesh-reader", reader_main, reader);
 }
 
 void mesh__reader_stop(struct mesh__reader *reader)

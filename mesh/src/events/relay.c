@@ -6,6 +6,7 @@
 #include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
+#include "core/thread.h"
 #include "db/db_impl.h"
 
 #include <stdlib.h>
@@ -157,7 +158,6 @@ static void *relay_main(void *arg)
 {
     struct mesh__relay *relay = arg;
 
-    pthread_setname_np(pthread_self(), "mesh-relay");
     while (!stopping(relay)) {
         int64_t began_ns = mesh__now_ns();
         bool woken = atomic_exchange(&relay->wake, false);
@@ -233,9 +233,7 @@ struct mesh__relay *mesh__relay_new(struct mesh_events *events)
 
 void mesh__relay_start(struct mesh__relay *relay)
 {
-    if (pthread_create(&relay->thread, NULL, relay_main, relay) != 0) {
-        mesh__fatal("the relay's thread cannot be made");
-    }
+    mesh__thread_start(&relay->thread, "mesh-relay", relay_main, relay);
 }
 
 void mesh__relay_halt(struct mesh__relay *relay)

@@ -44,9 +44,7 @@ MESH_STATUS mesh__share_move(struct mesh__reader *reader, struct mesh__share *sh
     mesh__cursor_args(share->partition, share->source, &share->cursor, to, args);
     MESH_TRY(mesh_db_query(reader->ctx, reader->db, &mesh__sql_move_cursor,
                            ((struct mesh_args){args, MESH__CURSOR_ARGS}), &rows));
-    if (mesh_rows_count(rows) != 1) {
-        return mesh_fail(reader->ctx, MESH_ABORTED, "the cursor was moved by another replica");
-    }
+    MESH_TRY(mesh__cursor_held(reader->ctx, rows));
     moved(share, to);
     return MESH_OK;
 }

@@ -52,13 +52,6 @@ static void note_args(const struct mesh__share *share, int attempts, const char 
     ret_args[5] = mesh_text(event_id);
 }
 
-static MESH_STATUS check_held(struct mesh_ctx *ctx, const struct mesh_rows *rows)
-{
-    return mesh_rows_count(rows) == 1
-               ? MESH_OK
-               : mesh_fail(ctx, MESH_ABORTED, "the cursor was moved by another replica");
-}
-
 static MESH_STATUS note(struct mesh__reader *reader, const struct mesh__share *share, int attempts,
                         const char *event_id)
 {
@@ -68,7 +61,7 @@ static MESH_STATUS note(struct mesh__reader *reader, const struct mesh__share *s
     note_args(share, attempts, event_id, args);
     MESH_TRY(mesh_db_query(reader->ctx, reader->db, &mesh__sql_note_attempt,
                            ((struct mesh_args){args, NOTE_ARGS}), &rows));
-    return check_held(reader->ctx, rows);
+    return mesh__cursor_held(reader->ctx, rows);
 }
 
 MESH_STATUS mesh__trial_note(struct mesh__reader *reader, struct mesh__share *share,
@@ -113,5 +106,5 @@ MESH_STATUS mesh__trial_hold(struct mesh__reader *reader, const struct mesh__sha
     note_args(share, 0, NULL, args);
     MESH_TRY(mesh_tx_query(reader->ctx, tx, &mesh__sql_note_attempt,
                            ((struct mesh_args){args, NOTE_ARGS}), &rows));
-    return check_held(reader->ctx, rows);
+    return mesh__cursor_held(reader->ctx, rows);
 }
