@@ -262,10 +262,12 @@ void count_and_commit(struct service *service, const char *key, int n)
     }
 }
 
-struct mesh_events *start_replica(struct service *service, bool publishes,
-                                  const struct mesh_inbox_type *inbox, void *state,
-                                  struct mesh__leases *leases)
+struct replica start_replica(struct service *service, bool publishes,
+                             const struct mesh_inbox_type *inbox, void *state, const char *name)
 {
+    const struct mesh__leases_options leases_options = {
+        .url = service->url, .schema = service->schema, .replica = name};
+    struct mesh__leases *leases = name != NULL ? mesh__leases_new(&leases_options) : NULL;
     const struct mesh_events_options options = {.system = service->system,
                                                 .service = "counter",
                                                 .nats_url = service->nats_url,
@@ -283,13 +285,14 @@ struct mesh_events *start_replica(struct service *service, bool publishes,
     CHECK(left.n_events < LEFT_MAX);
     left.events[left.n_events++] = events;
     mesh__events_start(events);
-    return events;
+    mesh__leases_start(leases);
+    return (struct replica){leases, events};
 }
 
 struct mesh_events *start_events(struct service *service, bool publishes,
                                  const struct mesh_inbox_type *inbox, void *state)
 {
-    return start_replica(service, publishes, inbox, state, NULL);
+    return start_replica(service, publishes, inbox, state, NULL).events;
 }
 
 void stop_events(struct mesh_events *events)
@@ -302,6 +305,14 @@ void stop_events(struct mesh_events *events)
     left.events[i] = left.events[--left.n_events];
     mesh__events_stop(events);
     mesh__events_free(events);
+}
+
+void stop_replica(struct replica *replica)
+{
+    mesh__events_stop(replica->events);
+    mesh__leases_stop(replica->leases);
+    stop_events(replica->events);
+    mesh__leases_free(replica->leases);
 }
 
 /* ---- waiting ---- */

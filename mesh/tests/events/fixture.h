@@ -48,11 +48,16 @@ void count_and_commit(struct service *service, const char *key, int n);
 /* Publishes; consumes with these handlers if inbox is not NULL. Stopped at the end of the test. */
 struct mesh_events *start_events(struct service *service, bool publishes,
                                  const struct mesh_inbox_type *inbox, void *state);
-/* The same beside other replicas; leases are started by the test, and freed after the events. */
-struct mesh_events *start_replica(struct service *service, bool publishes,
-                                  const struct mesh_inbox_type *inbox, void *state,
-                                  struct mesh__leases *leases);
 void stop_events(struct mesh_events *events);
+
+/* One of several replicas of a service; without a name there are no others. */
+struct replica {
+    struct mesh__leases *leases;
+    struct mesh_events *events;
+};
+struct replica start_replica(struct service *service, bool publishes,
+                             const struct mesh_inbox_type *inbox, void *state, const char *name);
+void stop_replica(struct replica *replica);
 
 /* ---- the end of a test ---- */
 

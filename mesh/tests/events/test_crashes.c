@@ -34,30 +34,20 @@ static int consume_as_told(const struct orders *orders)
 {
     const struct rlimit no_core = {0, 0};
     struct pair *pair = pair_open(orders->system);
-    struct mesh__leases *leases = NULL;
-    struct mesh_events *events;
+    struct consumer *consumer = &pair->consumer;
+    struct replica replica;
     sigset_t stop;
     int which;
 
     (void)setrlimit(RLIMIT_CORE, &no_core);
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
-    atomic_store(&pair->consumer.poison, (int)orders->poison);
-    atomic_store(&pair->consumer.slow, orders->slow_ms);
-    if (orders->replica[0] != '\0') {
-        leases = mesh__leases_new(
-            &(struct mesh__leases_options){.url = pair->consumer.service->url,
-                                           .schema = pair->consumer.service->schema,
-                                           .replica = orders->replica});
-    }
-    events = start_replica(pair->consumer.service, false, &pair->consumer.inbox, &pair->consumer,
-                           leases);
-    mesh__leases_start(leases);
+    atomic_store(&consumer->poison, (int)orders->poison);
+    atomic_store(&consumer->slow, orders->slow_ms);
+    replica = start_replica(consumer->service, false, &consumer->inbox, consumer,
+                            orders->replica[0] != '\0' ? orders->replica : NULL);
     (void)sigwait(&stop, &which);
-    mesh__events_stop(events);
-    mesh__leases_stop(leases);
-    stop_events(events);
-    mesh__leases_free(leases);
+    stop_replica(&replica);
     return 0;
 }
 

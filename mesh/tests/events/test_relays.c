@@ -8,40 +8,33 @@
 #include <stdio.h>
 #include <unistd.h>
 
-struct replica {
+struct publisher {
     struct service service; /* with a pool of its own, whose commits wake its relay */
     char name[32];
-    struct mesh__leases *leases;
-    struct mesh_events *events;
+    struct replica replica;
     atomic_int pings;
 };
 
 static void on_ping(void *arg, const char *name)
 {
-    struct replica *replica = arg;
+    struct publisher *publisher = arg;
 
-    atomic_fetch_add(&replica->pings, strcmp(name, "test") == 0);
+    atomic_fetch_add(&publisher->pings, strcmp(name, "test") == 0);
 }
 
-static void start(struct replica *replica, const struct service *service, struct mesh_db *db,
+static void start(struct publisher *publisher, const struct service *service, struct mesh_db *db,
                   const char *name)
 {
-    *replica = (struct replica){.service = *service};
-    replica->service.db = db;
-    (void)snprintf(replica->name, sizeof(replica->name), "%s", name);
-    replica->leases = mesh__leases_new(&(struct mesh__leases_options){
-        .url = service->url, .schema = service->schema, .replica = replica->name});
-    replica->events = start_replica(&replica->service, true, NULL, NULL, replica->leases);
-    mesh__events_on_ping(replica->events, on_ping, replica);
-    mesh__leases_start(replica->leases);
+    *publisher = (struct publisher){.service = *service};
+    publisher->service.db = db;
+    (void)snprintf(publisher->name, sizeof(publisher->name), "%s", name);
+    publisher->replica = start_replica(&publisher->service, true, NULL, NULL, publisher->name);
+    mesh__events_on_ping(publisher->replica.events, on_ping, publisher);
 }
 
-static void stop(struct replica *replica)
+static void stop(struct publisher *publisher)
 {
-    mesh__events_stop(replica->events);
-    mesh__leases_stop(replica->leases);
-    stop_events(replica->events);
-    mesh__leases_free(replica->leases);
+    stop_replica(&publisher->replica);
 }
 
 static void wait_until_relay_of(struct service *service, const char *name)
@@ -56,7 +49,7 @@ static void wait_until_relay_of(struct service *service, const char *name)
 TEST(the_relay_goes_from_replica_to_replica_and_publishes_everything_once)
 {
     struct service *service = service_new("relays1", "counter");
-    static struct replica a, b;
+    static struct publisher a, b;
 
     start(&a, service, service->db, "relays1 0000000a");
     wait_until_relay_of(service, a.name);
@@ -81,7 +74,7 @@ TEST(the_relay_goes_from_replica_to_replica_and_publishes_everything_once)
 TEST(a_commit_of_one_replica_wakes_the_relay_of_another)
 {
     struct service *service = service_new("relays2", "counter");
-    static struct replica a, b;
+    static struct publisher a, b;
 
     let_relays_sleep();
     start(&a, service, service->db, "relays2 0000000a");
@@ -90,7 +83,7 @@ TEST(a_commit_of_one_replica_wakes_the_relay_of_another)
     count_and_commit(&a.service, "k", 1);
     wait_for_stream("relays2", 1);       /* its pass is over, or soon will be */
     while (atomic_load(&a.pings) == 0) { /* both are connected */
-        mesh__events_ping(b.events, "test");
+        mesh__events_ping(b.replica.events, "test");
         usleep(1000);
     }
     for (uint64_t n = 2; n <= 6; n++) {
@@ -104,7 +97,7 @@ TEST(a_commit_of_one_replica_wakes_the_relay_of_another)
 TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
 {
     struct service *service = service_new("relays3", "counter");
-    static struct replica a;
+    static struct publisher a;
     static const struct mesh_sql lock = {
         "lock_replica", "select from replica where id = 'relays3 0000000a' for update"};
     cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);

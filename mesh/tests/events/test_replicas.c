@@ -7,46 +7,39 @@
 
 #define HELD_BY "select count(*) from lease where name like 'partition/%%' and holder = '%s'"
 
-struct replica {
+struct reader {
     char name[32];
     struct consumer consumer;
-    struct mesh__leases *leases;
-    struct mesh_events *events;
+    struct replica replica;
 };
 
-static void start(struct replica *replica, const struct consumer *like, const char *name)
+static void start(struct reader *reader, const struct consumer *like, const char *name)
 {
-    replica->consumer = *like;
-    pthread_mutex_init(&replica->consumer.lock, NULL);
-    replica->consumer.inbox.entries = &replica->consumer.entry;
-    (void)snprintf(replica->name, sizeof(replica->name), "%s", name);
-    replica->leases = mesh__leases_new(&(struct mesh__leases_options){
-        .url = like->service->url, .schema = like->service->schema, .replica = replica->name});
-    replica->events = start_replica(like->service, false, &replica->consumer.inbox,
-                                    &replica->consumer, replica->leases);
-    mesh__leases_start(replica->leases);
+    reader->consumer = *like;
+    pthread_mutex_init(&reader->consumer.lock, NULL);
+    reader->consumer.inbox.entries = &reader->consumer.entry;
+    (void)snprintf(reader->name, sizeof(reader->name), "%s", name);
+    reader->replica = start_replica(like->service, false, &reader->consumer.inbox,
+                                    &reader->consumer, reader->name);
 }
 
-static void stop(struct replica *replica)
+static void stop(struct reader *reader)
 {
-    mesh__events_stop(replica->events);
-    mesh__leases_stop(replica->leases);
-    stop_events(replica->events);
-    mesh__leases_free(replica->leases);
+    stop_replica(&reader->replica);
 }
 
-static void wait_until_held(struct replica *replica, int64_t n)
+static void wait_until_held(struct reader *reader, int64_t n)
 {
     char sql[128];
 
-    (void)snprintf(sql, sizeof(sql), HELD_BY, replica->name);
-    wait_for_int(replica->consumer.service, sql, n);
+    (void)snprintf(sql, sizeof(sql), HELD_BY, reader->name);
+    wait_for_int(reader->consumer.service, sql, n);
 }
 
 TEST(replicas_share_the_partitions_and_come_and_go_without_loss)
 {
     struct pair *pair = pair_new("share1");
-    static struct replica a, b, c;
+    static struct reader a, b, c;
 
     start(&a, &pair->consumer, "share1 0000000a");
     wait_until_held(&a, 8);
@@ -76,7 +69,7 @@ TEST(replicas_share_the_partitions_and_come_and_go_without_loss)
 TEST(a_replica_does_nothing_while_another_one_holds_everything)
 {
     struct pair *pair = pair_new("share2");
-    static struct replica a;
+    static struct reader a;
     uint64_t published = counter_of("mesh_relay_published_total");
 
     /* By a session that lasts as long as the test. */
