@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+from servers import nats_pid, postgres_pid
+
 
 def memory_mb(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -47,8 +49,8 @@ class Cpu:
     def now(self):
         used = {name: cpu_us(stat(pid)[1]) for name, pid in self.pids.items()}
         if self.servers:
-            used["postgres"] = postgres_us(int(os.environ["TEST_PG_PID"]))
-            used["nats-server"] = cpu_us(stat(os.environ["TEST_NATS_PID"])[1])
+            used["postgres"] = postgres_us(postgres_pid())
+            used["nats-server"] = cpu_us(stat(nats_pid())[1])
         return used
 
     def us_per(self, n):

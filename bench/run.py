@@ -13,12 +13,12 @@ import time
 
 import psycopg
 
-from processes import Cpu, memory_mb
 from table import aims, print_tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/system"))
 from cluster import SERVICES, Cluster, Process, eventually  # noqa: E402
+from processes import Cpu, memory_mb  # noqa: E402
 
 SECONDS = os.environ["SECONDS_EACH"]
 ARTICLES = 256  # as in ceiling.c

@@ -24,6 +24,14 @@ def state(pid):
         return "Z"
 
 
+def gone(pid):
+    """Has every thread of it ended? A zombie with threads left still holds its port."""
+    try:
+        return state(pid) == "Z" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return True
+
+
 def kill_server(pid):
     """kill -9 of a server and all its processes."""
     os.kill(pid, signal.SIGSTOP)
@@ -32,7 +40,7 @@ def kill_server(pid):
     for p in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(p, signal.SIGKILL)
-    eventually(lambda: all(state(p) == "Z" for p in pids), 10)
+    eventually(lambda: all(gone(p) for p in pids), 10)
 
 
 def start_server(variable):
@@ -40,15 +48,46 @@ def start_server(variable):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def restart_postgres(pause):
-    folder = pathlib.Path(os.environ["TEST_PG_DIR"])
-    kill_server(int((folder / "postmaster.pid").read_text().split()[0]))
+def postgres_folder():
+    return pathlib.Path(os.environ["TEST_PG_DIR"])
+
+
+def postgres_pid():
+    return int((postgres_folder() / "postmaster.pid").read_text().split()[0])
+
+
+def stop_postgres(sig=signal.SIGINT):
+    """In order: SIGINT is `fast`, SIGQUIT is `immediate`."""
+    pid = postgres_pid()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)
+    eventually(lambda: gone(pid), 30, "Postgres ends")
+
+
+def start_postgres():
     # Nothing of it runs; but where the first process of a container reaps late, its number looks alive.
+    folder = postgres_folder()
     for lock in (folder / "postmaster.pid", *folder.parent.glob(".s.PGSQL.*.lock")):
-        lock.unlink()
-    time.sleep(pause)
+        lock.unlink(missing_ok=True)
     start_server("TEST_PG_START")
-    os.environ["TEST_PG_PID"] = (folder / "postmaster.pid").read_text().split()[0]
+
+
+def restart_postgres(pause):
+    kill_server(postgres_pid())
+    time.sleep(pause)
+    start_postgres()
+
+
+def nats_pid():
+    return int(pathlib.Path(os.environ["TEST_NATS_DIR"]).with_suffix(".pid").read_text())
+
+
+def stop_nats():
+    kill_server(nats_pid())
+
+
+def start_nats():
+    start_server("TEST_NATS_START")
 
 
 def restart_nats(pause):
@@ -57,37 +96,8 @@ def restart_nats(pause):
     start_nats()
 
 
-def postgres_folder():
-    return pathlib.Path(os.environ["TEST_PG_DIR"])
-
-
-def stop_postgres(sig=signal.SIGINT):
-    """In order: SIGINT is `fast`, SIGQUIT is `immediate`."""
-    pid = int((postgres_folder() / "postmaster.pid").read_text().split()[0])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, sig)
-    eventually(lambda: state(pid) == "Z", 30, "Postgres ends")
-
-
-def start_postgres():
-    (postgres_folder() / "postmaster.pid").unlink(missing_ok=True)
-    start_server("TEST_PG_START")
-    os.environ["TEST_PG_PID"] = (postgres_folder() / "postmaster.pid").read_text().split()[0]
-
-
-def stop_nats():
-    pid_file = pathlib.Path(os.environ["TEST_NATS_DIR"]).parent / "nats.pid"
-    kill_server(int(pid_file.read_text()))
-
-
-def start_nats():
-    start_server("TEST_NATS_START")
-    pid_file = pathlib.Path(os.environ["TEST_NATS_DIR"]).parent / "nats.pid"
-    os.environ["TEST_NATS_PID"] = pid_file.read_text()
-
-
 class SmallDisk:
-    """A file system of some megabytes with a server's folder on it; it can be filled to the last byte."""
+    """A file system of some megabytes for a server's folder; it can be filled to the last byte."""
 
     def __init__(self, folder, megabytes):
         self.folder = folder
@@ -97,14 +107,18 @@ class SmallDisk:
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", self.mount],
                                  capture_output=True, text=True)
         if mounted.returncode != 0:
+            self.mount.rmdir()
             pytest.skip(f"no file system of limited size can be mounted here: {mounted.stderr.strip()}")
-        subprocess.run(["cp", "-a", f"{folder}/.", self.mount], check=True)
-        shutil.copystat(folder, self.mount)
-        stat = folder.stat()
-        os.chown(self.mount, stat.st_uid, stat.st_gid)
-        folder.rename(self.aside)
-        folder.symlink_to(self.mount)
         self.ballast = self.mount / "ballast"
+
+    def take_folder(self):
+        """The server is stopped."""
+        subprocess.run(["cp", "-a", f"{self.folder}/.", self.mount], check=True)
+        shutil.copystat(self.folder, self.mount)
+        stat = self.folder.stat()
+        os.chown(self.mount, stat.st_uid, stat.st_gid)
+        self.folder.rename(self.aside)
+        self.folder.symlink_to(self.mount)
 
     def fill(self):
         with contextlib.suppress(OSError), open(self.ballast, "wb", buffering=0) as ballast:

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import threading
 
@@ -14,6 +15,7 @@ import pytest
 
 from cluster import SERVICES, eventually
 from io_cloudevents import event_of
+from servers import nats_pid
 from store import (CANCELLED, DELIVERY_CANCELLED, PAID, PAYMENT_CANCELLED, PAYMENT_PENDING, PLACED, REJECTED, SHIPPED, STARTED,
                    Dashboard, Order, Product, detail, new_id, reason)
 
@@ -365,15 +367,14 @@ def test_modify_product_by_difference_once_per_request(store):
 
 
 def test_PX_16_a_lost_broker_is_in_no_probe(cluster, store):
-    pid = int(os.environ["TEST_NATS_PID"])
-    os.kill(pid, 19)  # SIGSTOP: hanging is worse than gone
+    os.kill(nats_pid(), signal.SIGSTOP)  # hanging is worse than gone
     try:
         order = store.place(store.register()).order
         assert order.status == PLACED
         assert cluster["order"].http("/readyz")[0] == 200
         assert cluster["order"].http("/livez")[0] == 200
     finally:
-        os.kill(pid, 18)
+        os.kill(nats_pid(), signal.SIGCONT)
     eventually(lambda: store.get_order(order.order_id).status == SHIPPED, 20)
 
 

@@ -60,8 +60,9 @@ def refusal(store, product):
 
 def test_a_full_disk_under_postgres_is_a_clear_error_and_passes(cluster, store, products):
     before = pids(cluster)
-    servers.stop_postgres()
     disk = servers.SmallDisk(servers.postgres_folder(), 700)
+    servers.stop_postgres()
+    disk.take_folder()
     try:
         servers.start_postgres()
         with Load(store, products) as load:
@@ -84,17 +85,16 @@ def test_a_full_disk_under_postgres_is_a_clear_error_and_passes(cluster, store, 
 
 def postgres_runs():
     try:
-        pid = int((servers.postgres_folder() / "postmaster.pid").read_text().split()[0])
+        return not servers.gone(servers.postgres_pid())
     except FileNotFoundError:
         return False
-    return servers.state(pid) != "Z"
 
 
 def test_a_full_disk_under_the_broker_delays_events_and_passes(cluster, store, products):
     before = pids(cluster)
-    folder = pathlib.Path(os.environ["TEST_NATS_DIR"])
+    disk = servers.SmallDisk(pathlib.Path(os.environ["TEST_NATS_DIR"]), 64)
     servers.stop_nats()
-    disk = servers.SmallDisk(folder, 64)
+    disk.take_folder()
     try:
         servers.start_nats()
         with Load(store, products) as load:
