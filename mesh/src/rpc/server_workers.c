@@ -8,17 +8,31 @@
 
 #include <stdlib.h>
 
+struct worker {
+    struct workers *workers;
+    pthread_t thread;
+    pthread_cond_t wake_up; /* woken, or stop is set */
+    bool woken;
+    struct worker *next_idle;
+};
+
+/*
+ * A wake-up costs more than a short handler. So at most one worker is on its way at a time: it
+ * wakes the next one if it finds more than it takes, and who is busy often takes all before it is
+ * there. The last to become idle is woken first: its stack and arena are still warm.
+ */
 struct workers {
     struct mesh_server *server;
     pthread_mutex_t mutex;
-    pthread_cond_t waiting; /* a call waits, or stop is set */
     struct server_call *first;
     struct server_call **end;
     int n_waiting;
     size_t n_bytes; /* of the requests that wait */
     bool stop;
+    bool waking; /* somebody was woken and is not there yet */
+    struct worker *idle;
     int n_threads;
-    pthread_t *threads;
+    struct worker *threads;
     struct mesh_gauge *depth;
 };
 
@@ -34,7 +48,6 @@ struct workers *mesh__workers_new(struct mesh_server *server)
     if (pthread_mutex_init(&workers->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
     }
-    mesh__condition_init(&workers->waiting);
     return workers;
 }
 
@@ -48,8 +61,31 @@ static bool is_full(const struct workers *workers, size_t more_bytes)
             workers->n_bytes + more_bytes > options->queue_bytes);
 }
 
+/* With the mutex held. Who is to be woken without it, or NULL. */
+static struct worker *next_to_wake(struct workers *workers)
+{
+    struct worker *worker = workers->idle;
+
+    if (workers->first == NULL || workers->waking || worker == NULL) {
+        return NULL;
+    }
+    workers->idle = worker->next_idle;
+    workers->waking = true;
+    worker->woken = true;
+    return worker;
+}
+
+/* Without the mutex: who wakes up needs it at once. */
+static void wake(struct worker *worker)
+{
+    if (worker != NULL) {
+        (void)pthread_cond_signal(&worker->wake_up);
+    }
+}
+
 bool mesh__workers_add(struct workers *workers, struct server_call *call)
 {
+    struct worker *next = NULL;
     bool added = false;
 
     call->waiting_bytes = mesh__wire->call_message_size(call->wire);
@@ -62,20 +98,37 @@ bool mesh__workers_add(struct workers *workers, struct server_call *call)
         workers->n_bytes += call->waiting_bytes;
         added = true;
         mesh_gauge_add(workers->depth, 1);
-        (void)pthread_cond_signal(&workers->waiting);
+        next = next_to_wake(workers);
     }
     (void)pthread_mutex_unlock(&workers->mutex);
+    wake(next);
     return added;
 }
 
-/* NULL when there is nothing left and no more will come. */
-static struct server_call *take(struct workers *workers)
+/* With the mutex held: until there is something to do. */
+static void idle(struct worker *worker)
 {
+    struct workers *workers = worker->workers;
+
+    worker->woken = false;
+    worker->next_idle = workers->idle;
+    workers->idle = worker;
+    while (!worker->woken && !workers->stop) {
+        (void)mesh__condition_wait(&worker->wake_up, &workers->mutex, MESH_NO_DEADLINE);
+    }
+    workers->waking = false;
+}
+
+/* NULL when there is nothing left and no more will come. */
+static struct server_call *take(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    struct worker *next;
     struct server_call *call;
 
     (void)pthread_mutex_lock(&workers->mutex);
     while (workers->first == NULL && !workers->stop) {
-        (void)mesh__condition_wait(&workers->waiting, &workers->mutex, MESH_NO_DEADLINE);
+        idle(worker);
     }
     call = workers->first;
     if (call != NULL) {
@@ -86,7 +139,9 @@ static struct server_call *take(struct workers *workers)
         workers->n_waiting--;
         workers->n_bytes -= call->waiting_bytes;
     }
+    next = next_to_wake(workers);
     (void)pthread_mutex_unlock(&workers->mutex);
+    wake(next);
     if (call != NULL) {
         mesh_gauge_add(workers->depth, -1);
     }
@@ -111,12 +166,12 @@ static bool drop(struct server_call *call, struct mesh_ctx *ctx)
 
 static void *work(void *arg)
 {
-    struct workers *workers = arg;
-    const struct mesh_server_options *options = &workers->server->options;
+    struct worker *worker = arg;
+    const struct mesh_server_options *options = &worker->workers->server->options;
     struct mesh_ctx *ctx = mesh__ctx_new(options->service, options->arena_bytes, MESH_NO_DEADLINE);
     struct server_call *call;
 
-    while ((call = take(workers)) != NULL) {
+    while ((call = take(worker)) != NULL) {
         if (!drop(call, ctx)) {
             mesh__call_run(call, ctx);
         }
@@ -128,7 +183,11 @@ static void *work(void *arg)
 void mesh__workers_start(struct workers *workers)
 {
     for (int i = 0; i < workers->server->options.workers; i++) {
-        if (!mesh__server_thread(&workers->threads[i], "mesh-worker", work, workers)) {
+        struct worker *worker = &workers->threads[i];
+
+        worker->workers = workers;
+        mesh__condition_init(&worker->wake_up);
+        if (!mesh__server_thread(&worker->thread, "mesh-worker", work, worker)) {
             mesh__fatal("no thread can be made for worker %d", i + 1);
         }
         workers->n_threads++;
@@ -142,12 +201,16 @@ void mesh__workers_free(struct workers *workers)
     }
     (void)pthread_mutex_lock(&workers->mutex);
     workers->stop = true;
-    (void)pthread_cond_broadcast(&workers->waiting);
     (void)pthread_mutex_unlock(&workers->mutex);
     for (int i = 0; i < workers->n_threads; i++) {
-        (void)pthread_join(workers->threads[i], NULL);
+        (void)pthread_cond_signal(&workers->threads[i].wake_up);
     }
-    (void)pthread_cond_destroy(&workers->waiting);
+    for (int i = 0; i < workers->n_threads; i++) {
+        (void)pthread_join(workers->threads[i].thread, NULL);
+    }
+    for (int i = 0; i < workers->n_threads; i++) {
+        (void)pthread_cond_destroy(&workers->threads[i].wake_up);
+    }
     (void)pthread_mutex_destroy(&workers->mutex);
     free(workers->threads);
     free(workers);

@@ -95,6 +95,30 @@ TEST(a_full_queue_answers_at_once)
     served_done(&served);
 }
 
+TEST(as_many_calls_run_at_once_as_there_are_workers)
+{
+    enum { WORKERS = 8 };
+    struct served served;
+    struct served_wire wires[WORKERS];
+
+    served_init(&served);
+    served.options.workers = WORKERS;
+    served_start(&served);
+    for (int round = 1; round <= 20; round++) { /* from all of them idle to all of them busy */
+        for (int i = 0; i < WORKERS; i++) {
+            served_wire_send(&wires[i], &served, waiting, mesh__in_ms(20000), NULL, 0);
+        }
+        turn_until_entered(&served, wires, WORKERS, round * WORKERS);
+        for (int i = 0; i < WORKERS; i++) {
+            CHECK(sem_post(&served.leave) == 0);
+        }
+        for (int i = 0; i < WORKERS; i++) {
+            CHECK(finish(&wires[i]) == MESH_OK);
+        }
+    }
+    served_done(&served);
+}
+
 /* A request of a little more than size bytes. */
 static size_t pack_body(uint8_t **ret_bytes, size_t size)
 {
