@@ -143,10 +143,11 @@ static void *take_completions(void *arg)
     }
 }
 
-static void queue_init(struct mesh_server *server, struct server_queue *queue)
+static void queue_init(struct mesh_server *server, struct server_queue *queue,
+                       struct wire_queue *wire)
 {
     queue->server = server;
-    queue->wire = mesh__wire->queue_new();
+    queue->wire = wire;
     queue->ctx =
         mesh__ctx_new(server->options.service, server->options.arena_bytes, MESH_NO_DEADLINE);
     mesh__wire->server_add_queue(server->wire, queue->wire);
@@ -212,8 +213,9 @@ struct mesh_server *mesh__server_new(const struct mesh_server_options *options,
     mesh__condition_init(&server->no_calls);
     mesh__wire->start();
     server->wire = mesh__wire->server_new(&wire_options);
-    queue_init(server, &server->unary);
-    queue_init(server, &server->stream);
+    queue_init(server, &server->unary, mesh__wire->queue_new());
+    /* One thread reads all connections: two would wake each other for every call. */
+    queue_init(server, &server->stream, mesh__wire->queue_new_told());
     server->stream_threads = mesh__stream_threads_new(server, options->stream_limit);
     /* Long streams that are idle must not keep those out who ask what is served here. */
     server->reflection_threads = mesh__stream_threads_new(

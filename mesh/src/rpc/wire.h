@@ -94,6 +94,8 @@ struct wire {
     void (*stop)(void);
 
     struct wire_queue *(*queue_new)(void);
+    /* Its thread does not look at connections itself: one of another queue must. */
+    struct wire_queue *(*queue_new_told)(void);
     /* Waits until deadline_ns (monotonic). */
     struct wire_event (*queue_next)(struct wire_queue *queue, int64_t deadline_ns);
     /* After it, queue_next drains what is left and then answers WIRE_SHUTDOWN. */

@@ -104,6 +104,17 @@ static struct wire_queue *queue_new(void)
     return queue;
 }
 
+static struct wire_queue *queue_new_told(void)
+{
+    const grpc_completion_queue_attributes attributes = {
+        .version = 1, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = GRPC_CQ_NON_POLLING};
+    struct wire_queue *queue = mesh__calloc(1, sizeof(*queue));
+
+    queue->queue = grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes),
+                                                &attributes, NULL);
+    return queue;
+}
+
 static struct wire_event queue_next(struct wire_queue *queue, int64_t deadline_ns)
 {
     grpc_event event =
@@ -403,6 +414,7 @@ static const struct wire grpc_wire = {
     .start = wire_start,
     .stop = wire_stop,
     .queue_new = queue_new,
+    .queue_new_told = queue_new_told,
     .queue_next = queue_next,
     .queue_shutdown = queue_shutdown,
     .queue_free = queue_free,
