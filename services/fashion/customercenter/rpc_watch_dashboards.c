@@ -4,14 +4,17 @@
  * and asks for what that snapshot did not see: so nothing is kept for a slow watcher, which only
  * delays itself, and it does not matter which replica applied a change.
  *
- * A watcher looks when it is told of a change, at most every 20 ms, so that several come as one,
- * and once a second anyway, which also finds what no signal told.
+ * A watcher looks when it is told of a change, and once a second anyway, which also finds what no
+ * signal told. Where changes come one after the other it looks less and less often, down to every
+ * 20 ms, so that several come as one; after a silence it begins anew: the few changes of a single
+ * order need not wait for each other.
  */
 #include "mesh/time.h"
 #include "service.h"
 #include "store.h"
 
-#define GAP_US 20000 /* between two looks */
+#define MIN_GAP_US 2000 /* between two looks */
+#define MAX_GAP_US 20000
 #define LOOK_ANYWAY_MS 1000
 #define READ_TIMEOUT_MS 5000
 
@@ -20,6 +23,7 @@ struct watch {
     const Customercenter__WatchDashboardsRequest *request;
     struct mesh_stream *stream;
     struct watch_position position;
+    int64_t gap_us;
 };
 
 static MESH_STATUS send_row(struct mesh_ctx *ctx, struct mesh_stream *stream,
@@ -71,15 +75,18 @@ static MESH_STATUS look(struct mesh_ctx *ctx, struct watch *watch)
     return MESH_OK;
 }
 
-/* Waits for what is left of the gap since the last look. */
-static MESH_STATUS keep_gap(struct mesh_ctx *ctx, int64_t looked_us)
+/* Waits for what is left of the gap since the last look; the next one is longer. */
+static MESH_STATUS keep_gap(struct mesh_ctx *ctx, struct watch *watch, int64_t looked_us)
 {
     int64_t passed_us = mesh_now_us() - looked_us;
+    int64_t left_us = watch->gap_us - passed_us;
 
-    if (passed_us < 0 || passed_us >= GAP_US) { /* a clock that was set back is no reason to wait */
+    if (passed_us < 0 || passed_us >= MAX_GAP_US) { /* a clock was set back, or it was quiet */
+        watch->gap_us = MIN_GAP_US;
         return MESH_OK;
     }
-    return mesh_ctx_sleep(ctx, (GAP_US - passed_us) / 1000);
+    watch->gap_us = 2 * watch->gap_us < MAX_GAP_US ? 2 * watch->gap_us : MAX_GAP_US;
+    return left_us <= 0 ? MESH_OK : mesh_ctx_sleep(ctx, left_us / 1000);
 }
 
 /* Ends when the call does. */
@@ -93,7 +100,7 @@ static MESH_STATUS watch_changes(struct mesh_ctx *ctx, struct watch *watch)
         MESH_TRY(look(ctx, watch));
         looked_us = mesh_now_us();
         MESH_TRY(mesh_signal_wait(ctx, watch->service->changed, &seen, LOOK_ANYWAY_MS));
-        MESH_TRY(keep_gap(ctx, looked_us));
+        MESH_TRY(keep_gap(ctx, watch, looked_us));
     }
 }
 
@@ -101,7 +108,8 @@ MESH_STATUS rpc_watch_dashboards(struct mesh_ctx *ctx, struct customercenter_ser
                                  const Customercenter__WatchDashboardsRequest *request,
                                  struct mesh_stream *stream)
 {
-    struct watch watch = {.service = service, .request = request, .stream = stream};
+    struct watch watch = {
+        .service = service, .request = request, .stream = stream, .gap_us = MIN_GAP_US};
     enum mesh_status status;
 
     MESH_TRY(store_begin_watch(ctx, service->db, &watch.position));
