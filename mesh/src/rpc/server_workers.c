@@ -12,6 +12,7 @@ struct worker {
     struct workers *workers;
     pthread_t thread;
     pthread_cond_t wake_up; /* woken, or stop is set */
+    bool started;           /* its thread is there or is being made */
     bool woken;
     struct worker *next_idle;
 };
@@ -19,7 +20,8 @@ struct worker {
 /*
  * A wake-up costs more than a short handler. So at most one worker is on its way at a time: it
  * wakes the next one if it finds more than it takes, and who is busy often takes all before it is
- * there. The last to become idle is woken first: its stack and arena are still warm.
+ * there. The last to become idle is woken first: its stack and arena are still warm. Threads are
+ * made when none is idle, so that a service with little to do has few.
  */
 struct workers {
     struct mesh_server *server;
@@ -29,12 +31,18 @@ struct workers {
     int n_waiting;
     size_t n_bytes; /* of the requests that wait */
     bool stop;
-    bool waking; /* somebody was woken and is not there yet */
-    struct worker *idle;
-    int n_threads;
+    bool waking;         /* somebody was woken and is not there yet */
+    struct worker *idle; /* those without a thread at its end, in order */
     struct worker *threads;
     struct mesh_gauge *depth;
 };
+
+/* With the mutex held. */
+static void push_idle(struct worker *worker)
+{
+    worker->next_idle = worker->workers->idle;
+    worker->workers->idle = worker;
+}
 
 struct workers *mesh__workers_new(struct mesh_server *server)
 {
@@ -47,6 +55,11 @@ struct workers *mesh__workers_new(struct mesh_server *server)
         mesh_gauge("mesh_server_queue_depth", "Unary calls that wait for a worker.", NULL);
     if (pthread_mutex_init(&workers->mutex, NULL) != 0) {
         mesh__fatal("no memory for a mutex");
+    }
+    for (int i = server->options.workers - 1; i >= 0; i--) {
+        workers->threads[i].workers = workers;
+        mesh__condition_init(&workers->threads[i].wake_up);
+        push_idle(&workers->threads[i]);
     }
     return workers;
 }
@@ -61,32 +74,67 @@ static bool is_full(const struct workers *workers, size_t more_bytes)
             workers->n_bytes + more_bytes > options->queue_bytes);
 }
 
-/* With the mutex held. Who is to be woken without it, or NULL. */
-static struct worker *next_to_wake(struct workers *workers)
+/* With the mutex held. Who is to be woken without it, or NULL; *ret_new: it has no thread yet. */
+static struct worker *next_to_wake(struct workers *workers, bool *ret_new)
 {
     struct worker *worker = workers->idle;
 
-    if (workers->first == NULL || workers->waking || worker == NULL) {
+    if (workers->first == NULL || workers->waking || workers->stop || worker == NULL) {
         return NULL;
     }
     workers->idle = worker->next_idle;
     workers->waking = true;
+    *ret_new = !worker->started;
+    worker->started = true;
     worker->woken = true;
     return worker;
 }
 
-/* Without the mutex: who wakes up needs it at once. */
-static void wake(struct worker *worker)
+/* The system has no thread: those that are there do it, even if they have become idle meanwhile. */
+static void give_up(struct worker *worker)
 {
-    if (worker != NULL) {
+    struct workers *workers = worker->workers;
+    struct worker **place = &workers->idle;
+    struct worker *next = NULL;
+    bool new;
+
+    (void)pthread_mutex_lock(&workers->mutex);
+    worker->started = false;
+    worker->woken = false;
+    workers->waking = false;
+    if (*place != NULL && (*place)->started) {
+        next = next_to_wake(workers, &new);
+    }
+    while (*place != NULL && (*place)->started) {
+        place = &(*place)->next_idle;
+    }
+    worker->next_idle = *place;
+    *place = worker;
+    (void)pthread_mutex_unlock(&workers->mutex);
+    if (next != NULL) {
+        (void)pthread_cond_signal(&next->wake_up);
+    }
+}
+
+static void *work(void *arg);
+
+/* Without the mutex: who wakes up needs it at once. */
+static void wake(struct worker *worker, bool new)
+{
+    if (worker == NULL) {
+        return;
+    }
+    if (!new) {
         (void)pthread_cond_signal(&worker->wake_up);
+    } else if (!mesh__server_thread(&worker->thread, "mesh-worker", work, worker)) {
+        give_up(worker);
     }
 }
 
 bool mesh__workers_add(struct workers *workers, struct server_call *call)
 {
     struct worker *next = NULL;
-    bool added = false;
+    bool added = false, new = false;
 
     call->waiting_bytes = mesh__wire->call_message_size(call->wire);
     (void)pthread_mutex_lock(&workers->mutex);
@@ -98,11 +146,20 @@ bool mesh__workers_add(struct workers *workers, struct server_call *call)
         workers->n_bytes += call->waiting_bytes;
         added = true;
         mesh_gauge_add(workers->depth, 1);
-        next = next_to_wake(workers);
+        next = next_to_wake(workers, &new);
     }
     (void)pthread_mutex_unlock(&workers->mutex);
-    wake(next);
+    wake(next, new);
     return added;
+}
+
+/* With the mutex held: who was woken is there. */
+static void arrive(struct worker *worker)
+{
+    if (worker->woken) {
+        worker->woken = false;
+        worker->workers->waking = false;
+    }
 }
 
 /* With the mutex held: until there is something to do. */
@@ -110,13 +167,11 @@ static void idle(struct worker *worker)
 {
     struct workers *workers = worker->workers;
 
-    worker->woken = false;
-    worker->next_idle = workers->idle;
-    workers->idle = worker;
+    push_idle(worker);
     while (!worker->woken && !workers->stop) {
         (void)mesh__condition_wait(&worker->wake_up, &workers->mutex, MESH_NO_DEADLINE);
     }
-    workers->waking = false;
+    arrive(worker);
 }
 
 /* NULL when there is nothing left and no more will come. */
@@ -125,8 +180,10 @@ static struct server_call *take(struct worker *worker)
     struct workers *workers = worker->workers;
     struct worker *next;
     struct server_call *call;
+    bool new = false;
 
     (void)pthread_mutex_lock(&workers->mutex);
+    arrive(worker); /* a thread begins as one that was woken */
     while (workers->first == NULL && !workers->stop) {
         idle(worker);
     }
@@ -139,9 +196,9 @@ static struct server_call *take(struct worker *worker)
         workers->n_waiting--;
         workers->n_bytes -= call->waiting_bytes;
     }
-    next = next_to_wake(workers);
+    next = next_to_wake(workers, &new);
     (void)pthread_mutex_unlock(&workers->mutex);
-    wake(next);
+    wake(next, new);
     if (call != NULL) {
         mesh_gauge_add(workers->depth, -1);
     }
@@ -180,35 +237,38 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* One thread is enough to go on with if there will be no more. */
 void mesh__workers_start(struct workers *workers)
 {
-    for (int i = 0; i < workers->server->options.workers; i++) {
-        struct worker *worker = &workers->threads[i];
+    struct worker *first = workers->idle;
 
-        worker->workers = workers;
-        mesh__condition_init(&worker->wake_up);
-        if (!mesh__server_thread(&worker->thread, "mesh-worker", work, worker)) {
-            mesh__fatal("no thread can be made for worker %d", i + 1);
-        }
-        workers->n_threads++;
+    workers->idle = first->next_idle;
+    first->started = true;
+    if (!mesh__server_thread(&first->thread, "mesh-worker", work, first)) {
+        mesh__fatal("no thread can be made for a worker");
     }
 }
 
 void mesh__workers_free(struct workers *workers)
 {
+    int n;
+
     if (workers == NULL) {
         return;
     }
+    n = workers->server->options.workers;
     (void)pthread_mutex_lock(&workers->mutex);
     workers->stop = true;
-    (void)pthread_mutex_unlock(&workers->mutex);
-    for (int i = 0; i < workers->n_threads; i++) {
+    for (int i = 0; i < n; i++) {
         (void)pthread_cond_signal(&workers->threads[i].wake_up);
     }
-    for (int i = 0; i < workers->n_threads; i++) {
-        (void)pthread_join(workers->threads[i].thread, NULL);
+    (void)pthread_mutex_unlock(&workers->mutex);
+    for (int i = 0; i < n; i++) { /* a thread that is only being made is so by one before it */
+        if (workers->threads[i].started) {
+            (void)pthread_join(workers->threads[i].thread, NULL);
+        }
     }
-    for (int i = 0; i < workers->n_threads; i++) {
+    for (int i = 0; i < n; i++) {
         (void)pthread_cond_destroy(&workers->threads[i].wake_up);
     }
     (void)pthread_mutex_destroy(&workers->mutex);

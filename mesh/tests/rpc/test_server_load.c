@@ -95,27 +95,68 @@ TEST(a_full_queue_answers_at_once)
     served_done(&served);
 }
 
+static atomic_bool no_threads;
+
+/* A system that makes no thread. The linker has the names. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
+bool __real_mesh__thread_try(pthread_t *ret_thread, const char *name, size_t stack_bytes,
+                             void *(*run)(void *arg), void *arg);
+bool __wrap_mesh__thread_try(pthread_t *ret_thread, const char *name, size_t stack_bytes,
+                             void *(*run)(void *arg), void *arg);
+
+bool __wrap_mesh__thread_try(pthread_t *ret_thread, const char *name, size_t stack_bytes,
+                             void *(*run)(void *arg), void *arg)
+{
+    return !no_threads && __real_mesh__thread_try(ret_thread, name, stack_bytes, run, arg);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+static void wait_for_all(struct served *served, struct served_wire *wires, int n, int n_at_once)
+{
+    int before = served->n_entered;
+
+    for (int i = 0; i < n; i++) {
+        served_wire_send(&wires[i], served, waiting, mesh__in_ms(20000), NULL, 0);
+    }
+    turn_until_entered(served, wires, (size_t)n, before + n_at_once);
+    for (int i = 0; i < n; i++) {
+        CHECK(sem_post(&served->leave) == 0);
+    }
+    for (int i = 0; i < n; i++) {
+        CHECK(finish(&wires[i]) == MESH_OK);
+    }
+}
+
 TEST(as_many_calls_run_at_once_as_there_are_workers)
 {
-    enum { WORKERS = 8 };
     struct served served;
-    struct served_wire wires[WORKERS];
+    struct served_wire wires[8];
 
     served_init(&served);
-    served.options.workers = WORKERS;
+    served.options.workers = 8;
     served_start(&served);
-    for (int round = 1; round <= 20; round++) { /* from all of them idle to all of them busy */
-        for (int i = 0; i < WORKERS; i++) {
-            served_wire_send(&wires[i], &served, waiting, mesh__in_ms(20000), NULL, 0);
-        }
-        turn_until_entered(&served, wires, WORKERS, round * WORKERS);
-        for (int i = 0; i < WORKERS; i++) {
-            CHECK(sem_post(&served.leave) == 0);
-        }
-        for (int i = 0; i < WORKERS; i++) {
-            CHECK(finish(&wires[i]) == MESH_OK);
-        }
+    for (int round = 0; round < 20; round++) { /* from all of them idle to all of them busy */
+        wait_for_all(&served, wires, 8, 8);
     }
+    served_done(&served);
+}
+
+TEST(workers_that_cannot_be_made_are_done_without)
+{
+    struct served served;
+    struct served_wire wires[4];
+
+    served_init(&served);
+    served.options.workers = 4;
+    served_start(&served);
+    no_threads = true;
+    wait_for_all(&served, wires, 4, 1);
+    no_threads = false;
+    wait_for_all(&served, wires, 2, 2);
+    no_threads = true;
+    wait_for_all(&served, wires, 4, 2);
+    no_threads = false;
+    wait_for_all(&served, wires, 4, 4);
     served_done(&served);
 }
 
