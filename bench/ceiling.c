@@ -17,8 +17,8 @@
 #include "ceiling_sql.h"
 #include "load.h"
 #include "mesh/id.h"
+#include "raw.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static const char prepare_articles[] =
 #define PAYMENT_ID "$2"
 #define EVENT_ID "$3"
 #define CODE "$4"
-enum { N_IDS = 4, N_VALUES = 5, MAX_PARAMS = 8 };
+enum { N_IDS = 4, N_VALUES = 5 };
 
 static const char digest[] = "\\x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 static char envelope[2 + 2 * 585 + 1]; /* of the size of the real ones, as hex */
@@ -47,8 +47,8 @@ struct statement {
     const struct mesh_sql *sql;
     int from;          /* belongs to the work of this many transactions and more */
     bool last;         /* of its transaction */
-    const char *types; /* as the services say them: uuid, bytea, int8 (n), or inferred (t) */
-    const char *params[MAX_PARAMS];
+    const char *types; /* as the services say them */
+    const char *params[RAW_MAX_PARAMS];
 };
 
 static const struct statement statements[] = {
@@ -79,56 +79,36 @@ static const struct statement statements[] = {
 
 struct ceiling {
     int work; /* transactions, or HOT */
-    PGconn *connections[LOAD_MAX_CLIENTS];
+    struct pg_conn *connections[LOAD_MAX_CLIENTS];
 };
 
-static void die(PGconn *connection, const char *what)
+/* Each statement of a transaction changes one row. */
+static void finish(struct pg_conn *connection)
 {
-    (void)fprintf(stderr, "bench-ceiling: %s: %s", what, PQerrorMessage(connection));
-    exit(1);
-}
+    int rows;
 
-/* Reads all results up to the Sync of one transaction; each statement has changed one row. */
-static void finish(PGconn *connection)
-{
-    for (;;) {
-        PGresult *result = PQgetResult(connection);
-        ExecStatusType status;
-        bool changed;
-
-        if (result == NULL) {
-            continue; /* the end of one statement's results */
-        }
-        status = PQresultStatus(result);
-        changed = strcmp(PQcmdTuples(result), "1") == 0;
-        PQclear(result);
-        if (status == PGRES_PIPELINE_SYNC) {
-            return;
-        }
-        if ((status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) || !changed) {
-            die(connection, "statement");
+    raw_sync(connection);
+    while ((rows = raw_read(connection)) != RAW_END) {
+        if (rows != 1) {
+            (void)fprintf(stderr, "bench-ceiling: a statement has changed %d rows\n", rows);
+            exit(1);
         }
     }
 }
 
-static void send_statement(PGconn *connection, const struct statement *statement,
+static void send_statement(struct pg_conn *connection, const struct statement *statement,
                            char values[N_VALUES][MESH_UUID_SIZE])
 {
     int n = (int)strlen(statement->types);
-    const char *params[MAX_PARAMS];
+    const char *params[RAW_MAX_PARAMS];
 
     for (int i = 0; i < n; i++) {
         const char *param = statement->params[i];
 
         params[i] = param != NULL && param[0] == '$' ? values[param[1] - '0'] : param;
     }
-    if (!PQsendQueryPrepared(connection, statement->sql->name, n, params, NULL, NULL, 0)) {
-        die(connection, "send");
-    }
+    raw_send(connection, statement->sql, params, n);
     if (statement->last) {
-        if (!PQpipelineSync(connection)) {
-            die(connection, "sync");
-        }
         finish(connection);
     }
 }
@@ -155,54 +135,15 @@ static MESH_STATUS one_order(void *arg, int client, int64_t number,
     return MESH_OK;
 }
 
-static void check(PGconn *connection, PGresult *result, const char *what)
+static struct pg_conn *make_connection(const char *connection_string)
 {
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        die(connection, what);
-    }
-    PQclear(result);
-}
+    struct pg_conn *connection = raw_connect(connection_string);
 
-static Oid type_of(char letter)
-{
-    switch (letter) {
-    case 'u':
-        return 2950;
-    case 'b':
-        return 17;
-    case 'n':
-        return 20;
-    default:
-        return 0;
-    }
-}
-
-static void prepare(PGconn *connection, const struct statement *statement)
-{
-    const struct mesh_sql *sql = statement->sql;
-    int n = (int)strlen(statement->types);
-    Oid types[MAX_PARAMS];
-
-    for (int i = 0; i < n; i++) {
-        types[i] = type_of(statement->types[i]);
-    }
-    check(connection, PQprepare(connection, sql->name, sql->text, n, types), sql->name);
-}
-
-static PGconn *connect_or_die(const char *connection_string)
-{
-    PGconn *connection = PQconnectdb(connection_string);
-
-    if (PQstatus(connection) != CONNECTION_OK) {
-        die(connection, "connect");
-    }
-    check(connection, PQexec(connection, prepare_articles), "articles");
+    raw_exec(connection, prepare_articles);
     for (size_t i = 0; i < N_STATEMENTS - 1; i++) { /* the last one is there twice */
-        prepare(connection, &statements[i]);
+        raw_prepare(connection, statements[i].sql, statements[i].types);
     }
-    if (!PQenterPipelineMode(connection)) {
-        die(connection, "pipeline");
-    }
+    raw_begin_pipeline(connection);
     return connection;
 }
 
@@ -235,7 +176,7 @@ int main(int argc, char **argv)
     envelope[0] = '\\';
     envelope[1] = 'x';
     for (int i = 0; i < load.clients; i++) {
-        ceiling.connections[i] = connect_or_die(argv[1]);
+        ceiling.connections[i] = make_connection(argv[1]);
     }
     load_run(&load, &result);
     (void)printf("{");
@@ -243,7 +184,7 @@ int main(int argc, char **argv)
     (void)printf("}\n");
     load_free(&result);
     for (int i = 0; i < load.clients; i++) {
-        PQfinish(ceiling.connections[i]);
+        raw_close(ceiling.connections[i]);
     }
     return 0;
 }

@@ -1,36 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bench/run measures; started by it, beside a Postgres and a nats-server of their own."""
+import functools
 import json
 import os
 import pathlib
 import random
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-import psycopg
-
+import programs
+from programs import drain, make_raw_database
 from table import aims, print_tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/system"))
+import failures  # noqa: E402
 from cluster import SERVICES, Cluster, Process, eventually  # noqa: E402
-from processes import Cpu, memory_mb  # noqa: E402
+from processes import Cpu  # noqa: E402
 
-SECONDS = os.environ["SECONDS_EACH"]
+SECONDS = int(os.environ["SECONDS_EACH"])
+AWAY_S = int(os.environ.get("AWAY_S", "0"))
 ARTICLES = 256  # as in ceiling.c
 CLIENTS = (1, 8, 32, 64)
 CEILING_CLIENTS = (8, 32)
 HOT_CLIENTS = (32, 64)
 ECHO_CLIENTS = (1, 8, 32)
+OUTAGE_CLIENTS = 32
+SHARES = 8  # of a consumer, in handling.c
 LOW_RATE = 20  # per second: an order is long done when the next one comes
 STARTS = 3
 # Shorter than the run, so that removing old events is a part of what is measured.
 RETENTION = {"MESH_OUTBOX_KEEP_S": "30", "MESH_STREAM_MAX_AGE_S": "120", "MESH_INBOX_KEEP_S": "150"}
-MIGRATIONS = ("mesh/migrations", *(f"services/fashion/{s}/migrations" for s in ("order", "product", "payment")))
 
 
 def listening_port():
@@ -63,20 +66,19 @@ class Bench(Cluster):
     def binary(self, service):
         return self.build / "bench/bench-echo" if service == "echo" else super().binary(service)
 
+    def add_replica(self, service):
+        process = Process(self, service, len(self.processes[service]))
+        process.grpc_port, process.http_port = listening_port(), listening_port()
+        self.processes[service].append(process)
+        process.start()
+        return process
+
     def stop(self):
         self["echo"].stop()
         super().stop()
 
-    def address(self, service):
-        return f"127.0.0.1:{self[service].grpc_port}"
 
-
-def program(name, *arguments):
-    """Its JSON; what it says on standard error is shown."""
-    command = [pathlib.Path(os.environ["CMESH_BUILD"]) / "bench" / name, *map(str, arguments)]
-    print(name, *(a for a in arguments if ":" not in str(a)), file=sys.stderr)  # how far it is
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=int(SECONDS) + 180).stdout
-    return json.loads(out) if out else None
+program = functools.partial(programs.program, seconds=SECONDS)
 
 
 # ---- start and memory --------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def memory(cluster):
     looks = [None]
 
     def at_rest():
-        looks.append({s: round(memory_mb(cluster[s].popen.pid), 1) for s in SERVICES})
+        looks.append(failures.memory(cluster))
         time.sleep(0.5)
         return looks[-1] == looks[-2]
 
@@ -128,25 +130,6 @@ def memory(cluster):
 
 
 # ---- orders --------------------------------------------------------------------------------------
-def has_drained(cluster):
-    """Every order has come to the end of its way, and every event of it to the dashboard."""
-    return cluster.query("""select not exists (select from fashion_order.orders where status in (1, 2, 3))
-                               and (select count(*) from fashion_delivery.deliveries)
-                                 = (select count(*) from fashion_customercenter.dashboard_deliveries)
-                               and (select count(*) from fashion_payment.payments)
-                                 = (select count(*) from fashion_customercenter.dashboard_payments)""")[0][0]
-
-
-def drain(cluster):
-    """Seconds that it took; None: not within a minute."""
-    start = time.monotonic()
-    while not has_drained(cluster):
-        if time.monotonic() > start + 60:
-            return None
-        time.sleep(0.2)
-    return round(time.monotonic() - start, 1)
-
-
 def orders(cluster, clients, articles):
     """CPU counts until everything has drained: an order's events are a part of it."""
     cpu = Cpu({s: cluster[s].popen.pid for s in SERVICES})
@@ -165,17 +148,6 @@ def events(cluster, clients, rate):
     return result
 
 
-# ---- ceiling ---------------------------------------------------------------------------------------
-def make_ceiling_database():
-    admin = os.environ["TEST_DATABASE_URL"]
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute("create database ceiling")
-    url = admin.rsplit("/", 1)[0] + "/ceiling"
-    files = [file for folder in MIGRATIONS for file in sorted((ROOT / folder).glob("*.sql"))]
-    subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", url, *(a for f in files for a in ("-f", f))], check=True)
-    return url
-
-
 # ---- echo ------------------------------------------------------------------------------------------
 def echoes(cluster):
     cluster["echo"].start()
@@ -188,25 +160,29 @@ def echoes(cluster):
 
 
 def measure(cluster):
-    result = {"seconds_each": int(SECONDS), "cpus": os.cpu_count(), "load_average_before": os.getloadavg()[0]}
+    result = {"seconds_each": SECONDS, "cpus": os.cpu_count(), "load_average_before": os.getloadavg()[0]}
     result["exec_to_serving_ms"] = start_times(cluster)
     result["memory_idle_mb"] = memory(cluster)
-    ceiling_url = make_ceiling_database()
+    raw_url = make_raw_database()
     program("bench-load", "register", cluster.address("product"), ARTICLES)
     program("bench-load", "orders", cluster.address("order"), 64, 1, ARTICLES)  # opens connections, prepares statements
     drain(cluster)
     result.update(ceiling={}, orders={}, hot={}, hot_row={})
     for clients in CLIENTS:  # what is compared stands side by side
         if clients in CEILING_CLIENTS:
-            result["ceiling"][clients] = {n: program("bench-ceiling", ceiling_url, n, clients, SECONDS)
+            result["ceiling"][clients] = {n: program("bench-ceiling", raw_url, n, clients, SECONDS)
                                           for n in (3, 4, 5)}
         result["orders"][clients] = orders(cluster, clients, ARTICLES)
         if clients in HOT_CLIENTS:
             result["hot"][clients] = orders(cluster, clients, 1)
-            result["hot_row"][clients] = program("bench-ceiling", ceiling_url, "hot", clients, SECONDS)
+            result["hot_row"][clients] = program("bench-ceiling", raw_url, "hot", clients, SECONDS)
     peak = max(o["per_second"] for o in result["orders"].values())
     result["events"] = {"low": events(cluster, 1, LOW_RATE), "half of the peak": events(cluster, 32, max(1, round(peak / 2)))}
     result["memory_after_mb"] = memory(cluster)
+    result["handling"] = program("bench-handling", raw_url, SHARES, SECONDS)
+    result["takeover"] = failures.takeover(cluster, ARTICLES)
+    if AWAY_S > 0:
+        result["outage"] = failures.outage(cluster, AWAY_S, SECONDS, OUTAGE_CLIENTS, ARTICLES)
     result["echo"] = echoes(cluster)
     result["load_average_after"] = os.getloadavg()[0]
     return result
@@ -224,4 +200,5 @@ def main():
     print_tables(result)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,9 @@ def loads(result):
             yield f"{kind}, {clients} clients", load
     for name, load in result["events"].items():
         yield f"events, {name}", load
+    if "outage" in result:
+        yield "orders, the broker away", result["outage"]["away"]
+        yield "orders, the broker back", result["outage"]["busy"]
 
 
 def print_failures(result):
@@ -80,6 +83,46 @@ def print_processes(result):
                 [[n, *load_row(e), e["cpu_us_per_call"]] for n, e in result["echo"].items()])
 
 
+def share(part, whole):
+    return round(part / whole, 3) if whole else 0
+
+
+def print_handling(result):
+    h = result["handling"]
+    print_table(f"Handling an event: the raw work for Postgres, {h['batch']} of the cheapest effects a transaction,\n"
+                f"in turns of {h['turn_ms']} ms",
+                ["what", "events per s", "of the one above it"],
+                [["cursor and effects alone", h["bare"], None],
+                 ["and the inbox, as always", h["inbox"], share(h["inbox"], h["bare"])],
+                 ["and while other keys are parked", h["parked"], share(h["parked"], h["inbox"])],
+                 ["as always, with a purge in each turn", h["purge"], f"{share(h['purge'], h['inbox'])} of as always"]])
+    print(f"  {h['purges']} purges, which took {purge_ms(h)} ms of handling each" +
+          (f"; {h['refused']} found a lock in their way" if h["refused"] else ""))
+
+
+def purge_ms(handling):
+    return round(handling["turn_ms"] * (1 - share(handling["purge"], handling["inbox"])))
+
+
+def print_failures_of_others(result):
+    t = result["takeover"]
+    print(f"\nTakeover: an owner of partitions hangs until another one works for it: {t['s']} s "
+          f"(middle of {', '.join(map(str, t['each_s']))})")
+    if "outage" in result:
+        print_outage(result["outage"])
+
+
+def print_outage(o):
+    print_table(f"The broker away for {o['away_s']} s, {o['clients']} clients; then back, under the same load for "
+                f"{o['busy_s']} s",
+                ["orders", *LOAD_HEAD], [["while away", *load_row(o["away"])], ["while it drains", *load_row(o["busy"])]])
+    print(f"  {o['events']} events were handled in {o['empty_after_s']} s, {o['events_per_second']} per second" +
+          ("" if o["drained"] else "   NOT ALL OF THEM: a fault"))
+    names = list(o["memory_mb"])
+    print_table("Memory meanwhile, in MB", ["service", *names],
+                [[s, *(o["memory_mb"][n][s] for n in names)] for s in o["memory_mb"]["before"]])
+
+
 def aims(result):
     of = ratio(result["orders"][32], result["ceiling"][32][4])
     hot = min(ratio(hot, result["orders"][n]) for n, hot in result["hot"].items())
@@ -92,7 +135,8 @@ def aims(result):
             ("echo at 32 clients, server's CPU per call", "<= 25 us", echo, echo <= 25),
             ("event shown, low load, p50 after begin", "<= 10 ms", event, event <= 10),
             ("idle memory, largest service", "<= 20 MB", idle, idle <= 20),
-            ("exec to SERVING, slowest service alone", "<= 100 ms", serving, serving <= 100)]
+            ("exec to SERVING, slowest service alone", "<= 100 ms", serving, serving <= 100),
+            ("takeover from an owner that hangs", "<= 5 s", result["takeover"]["s"], result["takeover"]["s"] <= 5)]
     return [{"what": what, "aim": aim, "measured": measured, "met": met} for what, aim, measured, met in rows]
 
 
@@ -104,6 +148,8 @@ def print_tables(result):
     print_orders(result)
     print_events(result)
     print_processes(result)
+    print_handling(result)
+    print_failures_of_others(result)
     print_failures(result)
     print_table("Aims", ["what", "aim", "measured", ""],
                 [[a["what"], a["aim"], a["measured"], "met" if a["met"] else "missed"] for a in result["aims"]])

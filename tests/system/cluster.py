@@ -190,6 +190,9 @@ class Cluster:
     def __getitem__(self, service):
         return self.processes[service][0]
 
+    def address(self, service):
+        return f"127.0.0.1:{self[service].grpc_port}"
+
     def start(self):
         for service in SERVICES:
             self[service].start(wait=False)
