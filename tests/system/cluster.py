@@ -116,6 +116,7 @@ class Process:
         assert code == expect, f"{self.service} ended with {code}:\n{self.tail()}"
 
     def kill(self):
+        assert self.popen.poll() is None, f"{self.service} has ended with {self.popen.returncode}:\n{self.tail()}"
         self.popen.kill()
         self.popen.wait(10)
         self.popen = None

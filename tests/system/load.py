@@ -32,32 +32,58 @@ def until_final(call, seconds=30):
         time.sleep(0.05)
 
 
-def shop(store, products, number, cancels):
-    """One customer's visit: an order, and for every fifth a change of mind if `cancels`."""
-    request_id = new_id()
-    answer = until_final(lambda: store.place(products[number % len(products)], 1 + number % 3, customer=f"kill-{number}",
-                                             request_id=request_id, timeout=3))
-    assert answer is not None  # there is enough of everything
-    if cancels and number % 5 == 0:
-        by = store.cancel if number % 2 else store.cancel_delivery
-        until_final(lambda: by_either(store, by, answer.order.order_id))
-    return answer.order.order_id
+class Known:
+    """What customers know of their orders; the books are held against it."""
+
+    def __init__(self):
+        self.answers = {}  # order id: the status that it was answered with
+        self.asked = set()  # somebody asked to cancel these, whatever came of it,
+        self.cancelled = set()  # and was told that these are
+
+    def place(self, store, *args, **kwargs):
+        """Store.place, remembered."""
+        order = store.place(*args, **kwargs).order
+        self.answers[order.order_id] = order.status
+        return order.order_id
+
+    def cancel(self, by, order_id):
+        """Cancels with `by`, remembered."""
+        self.asked.add(order_id)
+        by(order_id)
+        self.cancelled.add(order_id)
+        return order_id
 
 
 class Load:
-    """Customers who come one after the other to each of the threads, until the load is stopped."""
+    """Customers who come one after the other to each of the threads, until the load is stopped. While `cancels`, every
+    fifth changes his mind."""
 
     def __init__(self, store, products, cancels=True):
         self.cancels = cancels
+        self.name = new_id()
         self.numbers = itertools.count()
         self.over = threading.Event()
-        self.ids = []
+        self.known = Known()
         self.pool = concurrent.futures.ThreadPoolExecutor(THREADS)
         self.threads = [self.pool.submit(self.follow, store, products) for _ in range(THREADS)]
 
     def follow(self, store, products):
         while not self.over.wait(PAUSE):
-            self.ids.append(shop(store, products, next(self.numbers), self.cancels))
+            self.shop(store, products, next(self.numbers))
+
+    def shop(self, store, products, number):
+        """One customer's visit."""
+        request_id = new_id()
+        order_id = until_final(lambda: self.known.place(store, products[number % len(products)], 1 + number % 3,
+                                                        f"{self.name}-{number}", request_id, timeout=3))
+        assert order_id is not None  # there is enough of everything
+        if self.cancels and number % 5 == 0:
+            by = store.cancel if number % 2 else store.cancel_delivery
+            until_final(lambda: self.known.cancel(lambda i: by_either(store, by, i), order_id))
+
+    @property
+    def placed(self):
+        return len(self.known.answers)
 
     def __enter__(self):
         return self
@@ -67,20 +93,20 @@ class Load:
         self.pool.shutdown()
 
     def wait_for_more(self, n):
-        wanted = len(self.ids) + n
+        wanted = self.placed + n
 
         def done():
             for thread in self.threads:
                 if thread.done():
                     thread.result()  # it has failed
-            return len(self.ids) >= wanted
+            return self.placed >= wanted
 
         eventually(done, 30 + n / 10, f"{n} more orders")
 
     def result(self):
         for thread in self.threads:
             thread.result()
-        return self.ids
+        return self.known
 
 
 def by_either(store, cancel, order_id):

@@ -5,30 +5,28 @@ import random
 
 import grpc
 
-from books import books_are_right
+from books import wait_until_right
 from cluster import eventually
 from fashion.customercenter.v1 import customercenter_pb2_grpc
-from load import until_final
+from load import Known, until_final
 from store import PAID, SHIPPED, Dashboard, Store, new_id, reason
 
 WATCHERS = 20
 
 
-def test_FS_D_2_FS_D_3_FS_X_9_orders_and_cancels_at_once_leave_the_books_right(store):
+def test_FS_D_2_FS_D_3_FS_X_9_orders_and_cancels_at_once_leave_the_books_right(cluster, store):
     rng = random.Random(1)
     products = [store.register(stock=60) for _ in range(3)]
+    known = Known()
     ids = []
     refusals = []
 
     def act(number):
         try:
             if number % 4 < 2 or not ids:
-                answer = store.place(products[number % 3], 1 + number % 2, customer=f"crowd-{new_id()}")
-                ids.append(answer.order.order_id)
-            elif number % 4 == 2:
-                store.cancel(rng.choice(ids))
+                ids.append(known.place(store, products[number % 3], 1 + number % 2, customer=f"crowd-{new_id()}"))
             else:
-                store.cancel_delivery(rng.choice(ids))
+                known.cancel(store.cancel if number % 4 == 2 else store.cancel_delivery, rng.choice(ids))
         except grpc.RpcError as e:
             refusals.append(reason(e) or e.code())
 
@@ -38,24 +36,23 @@ def test_FS_D_2_FS_D_3_FS_X_9_orders_and_cancels_at_once_leave_the_books_right(s
     # timeout: then an order is pending, a cancel rejects it, and a second cancel finds that.
     assert set(refusals) <= {"INSUFFICIENT_STOCK", "CANCELLED_BY_CUSTOMER", grpc.StatusCode.NOT_FOUND,
                              grpc.StatusCode.UNAVAILABLE}
-    eventually(lambda: books_are_right(store, products, 60, ids), 20, "the books are right")
+    wait_until_right(cluster, store, products, 60, known, 20)
 
 
 def test_FS_D_3_a_thousand_repeats_of_one_request_by_32_clients_are_one_order_and_one_payment(cluster, store):
     product = store.register(stock=100)
     request_id = new_id()
+    known = Known()
 
     def repeat(number):
-        ids = set()
         with Store(cluster) as client:
             for _ in range(1000 // 32 + (number < 1000 % 32)):
-                answer = until_final(lambda: client.place(product, 3, customer="repeater", request_id=request_id))
-                ids.add(answer.order.order_id)
-        return ids
+                assert until_final(lambda: known.place(client, product, 3, customer="repeater", request_id=request_id))
 
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        (order_id,) = set().union(*pool.map(repeat, range(32)))
-    eventually(lambda: books_are_right(store, [product], 100, [order_id]), 20, "the books are right")
+        list(pool.map(repeat, range(32)))
+    (order_id,) = known.answers
+    wait_until_right(cluster, store, [product], 100, known, 20)
     assert [o.order_id for o in store.all_orders("repeater")] == [order_id]
     assert store.get_payment(order_id).amount_krw == 3 * 50000
 

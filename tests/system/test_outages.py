@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 import servers
-from books import books_are_right
+from books import wait_until_right
 from cluster import SERVICES, eventually
 from load import OPEN_CODES, Load
 
@@ -45,7 +45,7 @@ def test_postgres_stopped_and_started_again_under_load(cluster, store, products,
         servers.start_postgres()
         eventually(lambda: all(cluster[s].http("/readyz")[0] == 200 for s in SERVICES), 20, "everybody is ready")
         load.wait_for_more(ORDERS // 3)
-    eventually(lambda: books_are_right(store, products, STOCK, load.result()), SETTLED, "the books are right")
+    wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
     assert pids(cluster) == before
 
 
@@ -75,7 +75,7 @@ def test_a_full_disk_under_postgres_is_a_clear_error_and_passes(cluster, store, 
             if not postgres_runs():  # it ends itself when it cannot write its log
                 servers.start_postgres()
             load.wait_for_more(ORDERS // 3)
-        eventually(lambda: books_are_right(store, products, STOCK, load.result()), SETTLED, "the books are right")
+        wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
         assert pids(cluster) == before
     finally:
         servers.stop_postgres()
@@ -106,7 +106,7 @@ def test_a_full_disk_under_the_broker_delays_events_and_passes(cluster, store, p
             servers.stop_nats()  # a nats-server that has met a full disk stores nothing until it is started again
             servers.start_nats()
             load.wait_for_more(1)
-        eventually(lambda: books_are_right(store, products, STOCK, load.result()), SETTLED, "the books are right")
+        wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
         assert pids(cluster) == before
     finally:
         servers.stop_nats()
@@ -123,5 +123,5 @@ def test_orders_go_on_while_the_broker_is_away_and_the_backlog_drains(cluster, s
             eventually(lambda: cluster["order"].metric("mesh_outbox_backlog") > 0, 10, "events wait")
         finally:
             servers.start_nats()
-    eventually(lambda: books_are_right(store, products, STOCK, load.result()), SETTLED, "the books are right")
+    wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
     eventually(lambda: cluster["order"].metric("mesh_outbox_backlog") == 0, 10, "the backlog is drained")
