@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker loses what it has stored, under load: each loss is noticed and made good, and nothing happens twice."""
 import asyncio
+import contextlib
 import os
 import pathlib
 import shutil
@@ -105,6 +106,15 @@ def rescues(cluster, service):
     return cluster[service].metric("mesh_relay_rescues_total")
 
 
+@contextlib.contextmanager
+def paused(process):
+    process.pause()
+    try:
+        yield
+    finally:
+        process.go_on()
+
+
 def handled_as_noted(cluster):
     """Has every service handled as many events as it has noted that it had? None of them was started again."""
     for service in SERVICES:
@@ -123,15 +133,13 @@ def test_a_broker_that_loses_its_data_under_load_loses_no_event(cluster, store, 
         loss = lose(load)
         next(loss)
         # What the broker loses has been read by nobody: first what delivery tells, then what it is told.
-        cluster["customercenter"].pause()
-        wait_until_more_is_stored(cluster, load, RESCUERS)
-        load.cancels = False  # delivery would have to answer
-        cluster["delivery"].pause()
-        wait_until_more_is_stored(cluster, load, ("order", "payment"))
-        next(loss, None)
-        eventually(lambda: rescues(cluster, "order") > before["order"], 20, "the loss is noticed")
-        for service in ("delivery", "customercenter"):
-            cluster[service].go_on()
+        with paused(cluster["customercenter"]):
+            wait_until_more_is_stored(cluster, load, RESCUERS)
+            load.cancels = False  # delivery would have to answer
+            with paused(cluster["delivery"]):
+                wait_until_more_is_stored(cluster, load, ("order", "payment"))
+                next(loss, None)
+                eventually(lambda: rescues(cluster, "order") > before["order"], 20, "the loss is noticed")
         load.cancels = True
         load.wait_for_more(ORDERS)
     wait_until_right(cluster, store, products, STOCK, load.result(), 60)
