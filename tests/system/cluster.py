@@ -3,7 +3,6 @@
 
 Runs under tests/support/with-servers. CMESH_BUILD names the build folder with the services.
 """
-import asyncio
 import os
 import pathlib
 import signal
@@ -14,9 +13,10 @@ import urllib.error
 import urllib.request
 
 import grpc
-import nats
 import nats.js.errors
 import psycopg
+
+from broker import with_jetstream
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVICES = ("product", "payment", "delivery", "customercenter", "order")
@@ -132,20 +132,17 @@ def forget_earlier(admin):
     """Database and stream of the cluster before this one, if there was one beside these servers."""
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute("drop database if exists fashion with (force)")
-    asyncio.run(delete_stream())
+    with_jetstream(delete_stream)
     files = pathlib.Path(os.environ["TEST_NATS_DIR"]) / "jetstream/$G/streams/fashion"
     # The broker removes its files after it has answered, and those of a new one with them.
     eventually(lambda: not files.exists(), 10)
 
 
-async def delete_stream():
-    client = await nats.connect(os.environ["TEST_NATS_URL"])
+async def delete_stream(js):
     try:
-        await client.jetstream().delete_stream("fashion")
+        await js.delete_stream("fashion")
     except nats.js.errors.NotFoundError:
         pass
-    finally:
-        await client.close()
 
 
 class Cluster:

@@ -24,9 +24,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from cluster import SERVICES, eventually
 from raw_http2 import DATA, END_STREAM, HEADERS, SETTINGS, Http2, frame, message, request_headers
 from store import SHIPPED, Order, detail, new_id
+from wire import raw_field, raw_number, varint
 
 MESSAGE_LIMIT = 4 << 20
 MEMORY_MB = 320  # that a service may grow by under all of this, with the sanitizer's own and all of its threads
+BOMB_MB = 256  # unpacked
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 # What a well-formed call with odd values may be answered.
 SENSIBLE = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "ALREADY_EXISTS"}
@@ -43,26 +45,6 @@ LIMITS = {
     FieldDescriptor.TYPE_UINT32: (0, (1 << 32) - 1),
     FieldDescriptor.TYPE_UINT64: (0, (1 << 64) - 1),
 }
-
-
-# ---- the wire format ---------------------------------------------------------------------------
-
-def varint(value):
-    value &= (1 << 64) - 1
-    out = b""
-    while value >= 128:
-        out += bytes([value % 128 + 128])
-        value //= 128
-    return out + bytes([value])
-
-
-def raw_field(number, data):
-    """A field of bytes, whatever its type is."""
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def raw_number(number, value):
-    return varint(number << 3) + varint(value)
 
 
 # ---- what is served ----------------------------------------------------------------------------
@@ -261,6 +243,18 @@ def with_field(request, path, data):
 
 
 # ---- the tests ---------------------------------------------------------------------------------
+
+def test_a_bomb_takes_no_more_memory_than_a_message(cluster, methods):
+    """The first test: it forgets the peak of what came before."""
+    bomb = raw_field(1999, bytes(BOMB_MB << 20))
+    for service in SERVICES:
+        method = next(m for m in methods if m.port == cluster[service].grpc_port)
+        method.call(raw_field(1999, bytes(MESSAGE_LIMIT - 100)), 20, compression=grpc.Compression.Gzip)
+        pathlib.Path(f"/proc/{cluster[service].popen.pid}/clear_refs").write_text("5")
+        before = peak_mb(cluster[service])
+        assert method.call(bomb, 20, compression=grpc.Compression.Gzip)[0] == "RESOURCE_EXHAUSTED", method
+        assert peak_mb(cluster[service]) - before < BOMB_MB // 8, service
+
 
 def test_every_field_of_every_rpc_refuses_what_its_rules_forbid(methods):
     n = 0

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker loses what it has stored, under load: each loss is noticed and made good, and nothing happens twice."""
-import asyncio
 import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
 
-import nats
 import pytest
 from nats.js.api import StorageType, StreamConfig
 
 import servers
 from books import wait_until_right
+from broker import with_jetstream
 from cluster import SERVICES, eventually
 from load import Load
 
@@ -20,17 +19,6 @@ ORDERS = int(os.environ.get("CMESH_LOSS_ORDERS", "80"))
 STOCK = 1000000
 RESCUERS = ("order", "payment", "delivery")  # whose events somebody else waits for
 STORE = pathlib.Path(os.environ["TEST_NATS_DIR"])
-
-
-def with_jetstream(action):
-    async def run():
-        client = await nats.connect(os.environ["TEST_NATS_URL"])
-        try:
-            return await action(client.jetstream())
-        finally:
-            await client.close()
-
-    return asyncio.run(run())
 
 
 # ---- ways to lose: what stands before `yield` is done before there is anything to lose ---------
