@@ -3,7 +3,10 @@
 #include "consumer.h"
 #include "test.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define HELD_BY "select count(*) from lease where name like 'partition/%%' and holder = '%s'"
 
@@ -92,6 +95,84 @@ TEST(a_replica_does_nothing_while_another_one_holds_everything)
     query_int(pair->consumer.service, "delete from replica where id = 'other' returning 1");
     check_effects(&pair->consumer, 10);
     stop(&a);
+}
+
+/* ---- replicas that cannot reach the broker ---- */
+
+/* Connections that are being made wait while the gate is closed. */
+static struct {
+    const struct broker *real;
+    struct broker table;
+    atomic_bool closed;
+} gate;
+
+static void open_gate(void)
+{
+    atomic_store(&gate.closed, false);
+}
+
+static MESH_STATUS wait_at_gate(struct mesh_ctx *ctx, const struct broker_options *options,
+                                struct broker_connection **ret_connection)
+{
+    while (atomic_load(&gate.closed)) {
+        usleep(1000);
+    }
+    return gate.real->connect(ctx, options, ret_connection);
+}
+
+static void use_gate(void)
+{
+    gate.real = mesh__broker;
+    gate.table = *mesh__broker;
+    gate.table.connect = wait_at_gate;
+    use_broker(&gate.table);
+    at_end(open_gate);
+}
+
+/* Waits until a replica has seen to its leases, knowing of all that was so before. */
+static void wait_for_beat(struct reader *reader)
+{
+    char sql[160];
+
+    for (int i = 0; i < 2; i++) { /* the first one may have been under way */
+        int64_t at_us;
+
+        (void)snprintf(sql, sizeof(sql),
+                       "select (extract(epoch from clock_timestamp()) * 1e6)::bigint");
+        at_us = query_int(reader->consumer.service, sql);
+        (void)snprintf(sql, sizeof(sql),
+                       "select count(*) from replica where id = '%s'"
+                       " and extract(epoch from kept_at) * 1e6 > %" PRId64,
+                       reader->name, at_us);
+        wait_for_int(reader->consumer.service, sql, 1);
+    }
+}
+
+/* By readers that are still being connected. */
+TEST(partitions_that_were_won_and_lost_again_unseen_are_left)
+{
+    struct pair *pair;
+    static struct reader a, b;
+
+    use_gate();
+    pair = pair_new("share3");
+    publish_keys(pair->publisher, 1);
+    check_stream(pair->publisher);
+    atomic_store(&gate.closed, true);
+    start(&a, &pair->consumer, "share3 0000000a");
+    wait_until_held(&a, 8);
+    start(&b, &pair->consumer, "share3 0000000b");
+    wait_for_beat(&b);
+    wait_for_beat(&a);
+    wait_until_held(&a, 8); /* four of them are to be another's, but for the reader */
+    open_gate();
+    wait_until_held(&a, 4);
+    wait_until_held(&b, 4);
+    publish_keys(pair->publisher, 9);
+    check_effects(&pair->consumer, 100);
+    CHECK(a.consumer.calls > 0 && b.consumer.calls > 0);
+    stop(&a);
+    stop(&b);
 }
 
 TEST_EVENTS_MAIN(NULL)
