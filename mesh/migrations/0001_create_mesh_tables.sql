@@ -154,7 +154,8 @@ create table replica (
     backend_pid   int not null,      -- the session that
     backend_start timestamptz not null, -- kept it last
     kept_at       timestamptz not null,
-    expires_at    timestamptz not null
+    expires_at    timestamptz not null,
+    unable        text[] not null default '{}' -- to do the work of these groups of leases now
 ) with (fillfactor = 50);
 
 -- Who does what only one replica may do (a partition, the relay, a job), for as long as it lives.

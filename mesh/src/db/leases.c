@@ -26,6 +26,7 @@
 #define GROUPS_MAX 16
 
 int64_t mesh__lease_ms = 3000;
+_Atomic int64_t mesh__lease_patience_ms = 10000;
 
 enum state {
     STATE_FREE,
@@ -35,7 +36,7 @@ enum state {
 };
 
 struct lease {
-    char name[64];
+    char name[64]; /* that of the group with a number */
     enum state state;
     uint64_t term;
     bool unclean;
@@ -46,9 +47,15 @@ struct lease {
 };
 
 struct mesh__lease_group {
+    char name[64];
     struct mesh__leases *leases;
     void (*changed)(void *arg);
     void *changed_arg;
+    bool able; /* to do the work, as its user has told */
+    /* As the database had it when it was last looked at. */
+    bool unable_here;
+    size_t n_unable;    /* replicas */
+    int64_t outdone_ns; /* since when only others can do it; 0: it is not so */
     size_t n;
     struct lease *all;
 };
@@ -74,6 +81,7 @@ struct mesh__leases {
 
     struct mesh_gauge *replicas;
     struct mesh_counter *takeovers;
+    struct mesh_counter *given_up;
     struct mesh_counter *ended;
 };
 
@@ -119,6 +127,23 @@ void mesh__lease_left(struct mesh__lease_group *group, size_t i)
     pthread_mutex_lock(&leases->lock);
     if (group->all[i].state == STATE_LEAVING) {
         group->all[i].state = STATE_LEFT;
+        leases->beat_now = true;
+        pthread_cond_signal(&leases->wake_up);
+    }
+    pthread_mutex_unlock(&leases->lock);
+}
+
+void mesh__lease_able(struct mesh__lease_group *group, bool able)
+{
+    struct mesh__leases *leases;
+
+    if (group == NULL) {
+        return;
+    }
+    leases = group->leases;
+    pthread_mutex_lock(&leases->lock);
+    if (group->able != able) {
+        group->able = able;
         leases->beat_now = true;
         pthread_cond_signal(&leases->wake_up);
     }
@@ -173,14 +198,44 @@ static struct lease *find(struct mesh__leases *leases, const char *name)
     return NULL;
 }
 
+static struct mesh__lease_group *find_group(struct mesh__leases *leases, const char *name)
+{
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        if (strcmp(leases->groups[g]->name, name) == 0) {
+            return leases->groups[g];
+        }
+    }
+    return NULL;
+}
+
 static void forget(struct mesh__leases *leases)
 {
     leases->n_replicas = 0;
     for (size_t g = 0; g < leases->n_groups; g++) {
+        leases->groups[g]->unable_here = false;
+        leases->groups[g]->n_unable = 0;
         for (size_t i = 0; i < leases->groups[g]->n; i++) {
             leases->groups[g]->all[i].ours = false;
             leases->groups[g]->all[i].anybodys = false;
         }
+    }
+}
+
+/* Takes in a row of what was looked at; names that are not known are of another version of us. */
+static void learn(struct mesh__leases *leases, const char *name, const char *replica)
+{
+    struct mesh__lease_group *group;
+    struct lease *lease;
+    bool us = replica != NULL && strcmp(replica, leases->replica) == 0;
+
+    if (name == NULL) {
+        leases->n_replicas++;
+    } else if ((group = find_group(leases, name)) != NULL) {
+        group->n_unable++;
+        group->unable_here = group->unable_here || us;
+    } else if (replica != NULL && (lease = find(leases, name)) != NULL) {
+        lease->anybodys = true;
+        lease->ours = us;
     }
 }
 
@@ -192,15 +247,7 @@ static MESH_STATUS look(struct mesh__leases *leases)
     pthread_mutex_lock(&leases->lock);
     forget(leases);
     for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
-        const char *name = mesh_row_text(rows, row, 0);
-        const char *holder = mesh_row_text(rows, row, 1);
-        struct lease *lease = name != NULL ? find(leases, name) : NULL;
-
-        leases->n_replicas += name == NULL;
-        if (lease != NULL && holder != NULL) { /* other names are of another version of us */
-            lease->anybodys = true;
-            lease->ours = strcmp(holder, leases->replica) == 0;
-        }
+        learn(leases, mesh_row_text(rows, row, 0), mesh_row_text(rows, row, 1));
     }
     pthread_mutex_unlock(&leases->lock);
     mesh_gauge_set(leases->replicas, (double)leases->n_replicas);
@@ -209,18 +256,51 @@ static MESH_STATUS look(struct mesh__leases *leases)
 
 /* ---- deciding ---- */
 
-/* The most that one replica should hold. */
+/* Another replica can do what cannot be done here. */
+static bool outdone(const struct mesh__lease_group *group)
+{
+    return group->unable_here && group->n_unable < group->leases->n_replicas;
+}
+
+/* The most that one of the replicas should hold that can do the work; if none can, of all. */
 static size_t fair(const struct mesh__lease_group *group)
 {
-    size_t n_replicas = group->leases->n_replicas > 0 ? group->leases->n_replicas : 1;
+    size_t n_replicas = group->leases->n_replicas - group->n_unable;
 
+    if (n_replicas == 0) {
+        n_replicas = group->leases->n_replicas > 0 ? group->leases->n_replicas : 1;
+    }
     return (group->n + n_replicas - 1) / n_replicas;
+}
+
+/* It has been outdone for so long that it keeps nothing. */
+static bool out_of_patience(struct mesh__lease_group *group)
+{
+    if (!outdone(group)) {
+        group->outdone_ns = 0;
+        return false;
+    }
+    if (group->outdone_ns == 0) {
+        group->outdone_ns = mesh__now_ns();
+    }
+    return mesh__now_ns() >= mesh__after_ms(group->outdone_ns, mesh__lease_patience_ms);
+}
+
+static void note_given_up(const struct mesh__lease_group *group, size_t n)
+{
+    mesh_counter_add(group->leases->given_up, n);
+    mesh_log(
+        MESH_LOG_WARN,
+        MESH_LOG_FIELDS(mesh_log_text("group", group->name), mesh_log_int("leases", (int64_t)n)),
+        "leases are given up: here their work cannot be done, but another replica can do it");
 }
 
 /* Takes note of leases that were lost, and lets go of those that are too many. */
 static void review(struct mesh__lease_group *group, size_t *ret_held)
 {
-    size_t n = 0;
+    bool give_up = out_of_patience(group);
+    size_t most = give_up ? 0 : fair(group);
+    size_t n = 0, n_left = 0;
     bool changed = false;
 
     pthread_mutex_lock(&group->leases->lock);
@@ -231,16 +311,20 @@ static void review(struct mesh__lease_group *group, size_t *ret_held)
             changed = changed || lease->state == STATE_HELD;
             lease->state = STATE_FREE;
         }
-        if (lease->state == STATE_HELD && ++n > fair(group)) {
+        if (lease->state == STATE_HELD && ++n > most) {
             lease->state = STATE_LEAVING;
             changed = true;
             n--;
+            n_left++;
         }
         mesh_gauge_set(lease->held, lease->state == STATE_HELD);
     }
     pthread_mutex_unlock(&group->leases->lock);
     if (changed) {
         group->changed(group->changed_arg);
+    }
+    if (give_up && n_left > 0) {
+        note_given_up(group, n_left);
     }
     *ret_held = n;
 }
@@ -300,7 +384,8 @@ static MESH_STATUS share_out(struct mesh__lease_group *group)
 
         if (state == STATE_LEFT || (state == STATE_FREE && lease->ours)) {
             MESH_TRY(give(group->leases, lease));
-        } else if (state == STATE_FREE && !lease->anybodys && n_held < fair(group)) {
+        } else if (state == STATE_FREE && !lease->anybodys && !outdone(group) &&
+                   n_held < fair(group)) {
             MESH_TRY(take(group, lease, &n_held));
         }
     }
@@ -309,13 +394,31 @@ static MESH_STATUS share_out(struct mesh__lease_group *group)
 
 /* ---- the thread ---- */
 
+/* Returns how many groups cannot be worked for here. */
+static size_t list_unable(struct mesh__leases *leases, const char *ret_names[GROUPS_MAX])
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&leases->lock);
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        if (!leases->groups[g]->able) {
+            ret_names[n++] = leases->groups[g]->name;
+        }
+    }
+    pthread_mutex_unlock(&leases->lock);
+    return n;
+}
+
 static MESH_STATUS keep(struct mesh__leases *leases)
 {
+    const char *unable[GROUPS_MAX];
+    size_t n_unable = list_unable(leases, unable);
     /* By the time of its sending: the database cannot have begun to count before. */
     int64_t until_ns = mesh__in_ms(mesh__lease_ms - mesh__lease_ms / 6);
 
     MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_keep_replica,
-                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(mesh__lease_ms)),
+                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(mesh__lease_ms),
+                                     mesh_text_array(unable, n_unable)),
                            NULL));
     pthread_mutex_lock(&leases->lock);
     if (leases->valid_until_ns != 0 && mesh__now_ns() >= leases->valid_until_ns) {
@@ -415,6 +518,10 @@ struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options
     leases->replicas = mesh_gauge("mesh_replicas", "Replicas of this service that live", NULL);
     leases->takeovers = mesh_counter("mesh_lease_takeovers_total",
                                      "Leases taken over from replicas that had gone", NULL);
+    leases->given_up = mesh_counter("mesh_leases_given_up_total",
+                                    "Leases given up because their work could be done by another "
+                                    "replica, but not here: the broker was out of reach",
+                                    NULL);
     leases->ended = mesh_counter("mesh_replica_sessions_ended_total",
                                  "Database sessions of replicas that had gone, ended", NULL);
     return leases;
@@ -435,7 +542,8 @@ struct mesh__lease_group *mesh__leases_add(struct mesh__leases *leases, const ch
 
     assert(!leases->started && leases->n_groups < GROUPS_MAX);
     *group = (struct mesh__lease_group){
-        .leases = leases, .changed = changed, .changed_arg = arg, .n = n};
+        .leases = leases, .changed = changed, .changed_arg = arg, .able = true, .n = n};
+    (void)snprintf(group->name, sizeof(group->name), "%s", name);
     group->all = mesh__calloc(n, sizeof(*group->all));
     for (size_t i = 0; i < n; i++) {
         name_lease(&group->all[i], name, i);

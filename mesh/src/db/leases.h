@@ -22,6 +22,9 @@ struct mesh__lease_group;
 
 /* A replica that has not said for so long that it lives is taken to be gone. A test shortens it. */
 extern int64_t mesh__lease_ms;
+/* What is held is given up when its work could for so long be done by another replica, but not
+ * here: for longer than they take to find that none can, or all can again. A test shortens it. */
+extern _Atomic int64_t mesh__lease_patience_ms;
 
 struct mesh__leases_options {
     const char *url;    /* Postgres, not through a transaction pooler */
@@ -58,6 +61,13 @@ bool mesh__lease_unclean(const struct mesh__lease_group *group, size_t i);
  * or another; until then it does not go to another replica, if that can be helped.
  */
 void mesh__lease_left(struct mesh__lease_group *group, size_t i);
+
+/*
+ * Whether the work of the group can be done here now, as it can before this is called. If not,
+ * nothing is taken while another replica can, and what is held is given up after a while. Any
+ * thread.
+ */
+void mesh__lease_able(struct mesh__lease_group *group, bool able);
 
 /* The replica that options name: holder in the table of leases, for statements that must be refused
  * once another one holds it. */

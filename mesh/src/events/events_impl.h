@@ -108,5 +108,7 @@ void mesh__reader_stop(struct mesh__reader *reader);
 void mesh__reader_free(struct mesh__reader *reader);
 /* Any thread. Lost if the broker is away. */
 void mesh__reader_ping(struct mesh__reader *reader, const char *subject);
+/* Any thread. */
+bool mesh__reader_connected(struct mesh__reader *reader);
 
 #endif

@@ -65,6 +65,16 @@ void mesh__reader_ping(struct mesh__reader *reader, const char *subject)
     mesh__link_ping(&reader->link, subject);
 }
 
+bool mesh__reader_connected(struct mesh__reader *reader)
+{
+    bool connected;
+
+    pthread_mutex_lock(&reader->link.lock);
+    connected = mesh__link_up(&reader->link);
+    pthread_mutex_unlock(&reader->link.lock);
+    return connected;
+}
+
 static void disconnect(struct mesh__reader *reader)
 {
     for (size_t i = 0; i < reader->n_shares; i++) {
@@ -203,8 +213,10 @@ static void *reader_main(void *arg)
         if (mesh__link_up(&reader->link)) {
             tend(reader);
         } else if (reconnect(reader) == MESH_OK) {
+            mesh__lease_able(reader->leases, true);
             reader->backoff.last_ms = 0;
         } else {
+            mesh__lease_able(reader->leases, false);
             follow_leases(reader);
             measure(reader);
             pause_until(reader, mesh__backoff_next(&reader->backoff));

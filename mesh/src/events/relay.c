@@ -86,12 +86,15 @@ static MESH_STATUS connect_broker(struct mesh__relay *relay)
 {
     const struct broker_callbacks callbacks = {
         .arg = relay, .on_closed = mesh__relay_closed, .on_ack = mesh__relay_ack};
+    enum mesh_status status;
 
     mesh__link_close(&relay->link);
     mesh__window_reset(&relay->window);
     relay->proven = false;
     relay->examined = false;
-    MESH_TRY(mesh__link_open(relay->ctx, &relay->link, &callbacks));
+    status = mesh__link_open(relay->ctx, &relay->link, &callbacks);
+    mesh__lease_able(relay->lease, status == MESH_OK);
+    MESH_TRY(status);
     mesh__broker->server_id(relay->link.connection, relay->server_id);
     return MESH_OK;
 }
@@ -150,6 +153,8 @@ static bool follow_lease(struct mesh__relay *relay)
     }
     if (term == 0) {
         mesh__lease_left(relay->lease, 0);
+        /* It has no connection of its own now. */
+        mesh__lease_able(relay->lease, mesh__reader_connected(relay->events->reader));
     }
     return term != 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replicas of a service that publish: one relay at a time. */
+#include "db/leases.h"
 #include "events/events_impl.h"
 #include "fixture.h"
 #include "test.h"
+#include "wall.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -137,6 +139,30 @@ TEST(a_relay_that_was_taken_over_unnoticed_saves_no_position)
     wait_for_int(service, "select count(*) from relay_position where last_sequence = 3", 1);
     stop(&a);
     mesh__lease_ms = 3000;
+}
+
+TEST(a_relay_that_cannot_reach_the_broker_gives_way_to_one_that_can)
+{
+    struct service *service;
+    static struct publisher a, b;
+
+    set_patience(1000);
+    use_wall("relays4 0000000a", true);
+    service = service_new("relays4", "counter");
+    start(&a, service, service->db, "relays4 0000000a");
+    wait_until_relay_of(service, a.name);
+    start(&b, service, service->silent, "relays4 0000000b");
+    count_and_commit(&a.service, "k", 10);
+    wait_for_stream("relays4", 10);
+    shut_wall();
+    count_and_commit(&a.service, "k", 10);
+    wait_until_relay_of(service, b.name);
+    check_stream(service);
+    open_wall();
+    stop(&b);
+    count_and_commit(&a.service, "k", 10);
+    check_stream(service);
+    stop(&a);
 }
 
 TEST_EVENTS_MAIN(NULL)

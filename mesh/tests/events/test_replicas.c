@@ -2,6 +2,7 @@
 /* Replicas of a service that read the same events, each a part of them. */
 #include "consumer.h"
 #include "test.h"
+#include "wall.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -171,6 +172,83 @@ TEST(partitions_that_were_won_and_lost_again_unseen_are_left)
     publish_keys(pair->publisher, 9);
     check_effects(&pair->consumer, 100);
     CHECK(a.consumer.calls > 0 && b.consumer.calls > 0);
+    stop(&a);
+    stop(&b);
+}
+
+TEST(a_replica_that_cannot_reach_the_broker_gives_its_partitions_to_one_that_can)
+{
+    struct pair *pair;
+    static struct reader a, b;
+    uint64_t given_up = counter_of("mesh_leases_given_up_total");
+
+    set_patience(1000);
+    use_wall("share4 0000000a", false);
+    pair = pair_new("share4");
+    start(&a, &pair->consumer, "share4 0000000a");
+    start(&b, &pair->consumer, "share4 0000000b");
+    wait_until_held(&a, 4);
+    wait_until_held(&b, 4);
+    shut_wall();
+    publish_keys(pair->publisher, 10);
+    check_effects(&pair->consumer, 100);
+    wait_until_held(&b, 8);
+    CHECK_INT(counter_of("mesh_leases_given_up_total"), given_up + 4);
+    open_wall();
+    wait_until_held(&a, 4);
+    publish_keys(pair->publisher, 10);
+    check_effects(&pair->consumer, 200);
+    stop(&a);
+    stop(&b);
+}
+
+TEST(a_replica_that_has_not_reached_the_broker_takes_nothing_beside_one_that_has)
+{
+    struct pair *pair;
+    static struct reader a, b;
+
+    use_wall("share5 0000000a", false);
+    pair = pair_new("share5");
+    start(&b, &pair->consumer, "share5 0000000b");
+    wait_until_held(&b, 8);
+    shut_wall();
+    start(&a, &pair->consumer, "share5 0000000a");
+    wait_for_int(a.consumer.service,
+                 "select count(*) from replica where id like '%a' and unable = '{partition}'", 1);
+    wait_until_held(&b, 8);
+    wait_for_beat(&b);
+    wait_for_beat(&a);
+    wait_until_held(&b, 8);
+    publish_keys(pair->publisher, 1);
+    check_effects(&pair->consumer, 10);
+    stop(&a);
+    stop(&b);
+}
+
+TEST(partitions_stay_where_they_are_while_nobody_can_reach_the_broker)
+{
+    struct pair *pair = pair_new("share6");
+    static struct reader a, b;
+    uint64_t given_up = counter_of("mesh_leases_given_up_total");
+
+    start(&a, &pair->consumer, "share6 0000000a");
+    start(&b, &pair->consumer, "share6 0000000b");
+    wait_until_held(&a, 4);
+    wait_until_held(&b, 4);
+    kill_broker();
+    wait_for_int(a.consumer.service, "select count(*) from replica where unable = '{partition}'",
+                 2);
+    set_patience(0); /* all are as one now */
+    wait_for_beat(&a);
+    wait_for_beat(&b);
+    wait_until_held(&a, 4);
+    wait_until_held(&b, 4);
+    CHECK_INT(counter_of("mesh_leases_given_up_total"), given_up);
+    set_patience(10000);
+    start_broker();
+    publish_keys(pair->publisher, 10);
+    check_effects(&pair->consumer, 100);
+    CHECK_INT(counter_of("mesh_leases_given_up_total"), given_up);
     stop(&a);
     stop(&b);
 }
