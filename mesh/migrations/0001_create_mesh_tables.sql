@@ -148,13 +148,12 @@ create table cursor (
     primary key (partition, source)
 ) with (fillfactor = 50);
 
--- The replicas of the service that live, by this server's clock. Each keeps its own row.
+-- The replicas of the service that live. Each keeps its own row; for as long as that changes it does.
 create table replica (
     id            text primary key,
     backend_pid   int not null,      -- the session that
     backend_start timestamptz not null, -- kept it last
     kept_at       timestamptz not null,
-    expires_at    timestamptz not null,
     unable        text[] not null default '{}' -- to do the work of these groups of leases now
 ) with (fillfactor = 50);
 

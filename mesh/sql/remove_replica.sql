@@ -2,4 +2,5 @@
 -- Unless it has said meanwhile that it lives.
 delete from replica
  where id = $1
-   and kept_at + $2::bigint * interval '1 millisecond' < clock_timestamp();
+   and kept_at = $2
+returning id;

@@ -7,6 +7,7 @@
 #include "core/fatal.h"
 #include "core/thread.h"
 #include "db/db_impl.h"
+#include "db/gone.h"
 #include "mesh/log.h"
 #include "mesh/metrics.h"
 #include "mesh_sql.h"
@@ -19,8 +20,6 @@
 #include <string.h>
 
 #define BEAT_MS 500
-/* A replica whose session is over is gone after so long, sooner than by silence. */
-#define SESSION_OVER_MS 1000
 #define STATEMENT_MS 2000
 #define STOP_MS 1000
 #define GROUPS_MAX 16
@@ -64,6 +63,7 @@ struct mesh__leases {
     char *replica;
     struct mesh_db *db; /* one connection */
     struct mesh_ctx *ctx;
+    struct mesh__gone gone; /* on the thread */
     struct mesh__lease_group *groups[GROUPS_MAX];
     size_t n_groups;
 
@@ -74,7 +74,6 @@ struct mesh__leases {
     bool stopping;
     bool beat_now;
     int64_t valid_until_ns; /* by then the others may take us to be gone; 0: never was */
-    int64_t judge_from_ns;  /* on the thread; who is gone is not told before */
     uint64_t last_term;
     size_t n_replicas; /* that live */
     atomic_bool cut;
@@ -82,7 +81,6 @@ struct mesh__leases {
     struct mesh_gauge *replicas;
     struct mesh_counter *takeovers;
     struct mesh_counter *given_up;
-    struct mesh_counter *ended;
 };
 
 /* ---- what users ask ---- */
@@ -153,35 +151,6 @@ void mesh__lease_able(struct mesh__lease_group *group, bool able)
 const char *mesh__leases_replica(const struct mesh__leases *leases)
 {
     return leases->replica;
-}
-
-/* ---- the other replicas ---- */
-
-static void take_away(struct mesh__leases *leases, const char *replica, int64_t n_sessions)
-{
-    mesh_counter_add(leases->ended, (uint64_t)n_sessions);
-    mesh_log(MESH_LOG_WARN,
-             MESH_LOG_FIELDS(mesh_log_text("replica", replica),
-                             mesh_log_int("sessions_ended", n_sessions)),
-             "a replica has gone without giving up its work");
-}
-
-static MESH_STATUS remove_gone(struct mesh__leases *leases)
-{
-    struct mesh_ctx *ctx = leases->ctx;
-    struct mesh_rows *rows;
-
-    MESH_TRY(mesh_db_query(ctx, leases->db, &mesh__sql_end_sessions,
-                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(SESSION_OVER_MS)),
-                           &rows));
-    for (int64_t row = 0; row < mesh_rows_count(rows); row++) {
-        const char *replica = mesh_row_text(rows, row, 0);
-
-        take_away(leases, replica, mesh_row_int64(rows, row, 1));
-        MESH_TRY(mesh_db_query(ctx, leases->db, &mesh__sql_remove_replica,
-                               MESH_ARGS(mesh_text(replica), mesh_int64(SESSION_OVER_MS)), NULL));
-    }
-    return MESH_OK;
 }
 
 /* ---- looking ---- */
@@ -413,21 +382,23 @@ static MESH_STATUS keep(struct mesh__leases *leases)
 {
     const char *unable[GROUPS_MAX];
     size_t n_unable = list_unable(leases, unable);
+    enum mesh_status status;
     /* By the time of its sending: the database cannot have begun to count before. */
     int64_t until_ns = mesh__in_ms(mesh__lease_ms - mesh__lease_ms / 6);
 
-    MESH_TRY(mesh_db_query(leases->ctx, leases->db, &mesh__sql_keep_replica,
-                           MESH_ARGS(mesh_text(leases->replica), mesh_int64(mesh__lease_ms),
-                                     mesh_text_array(unable, n_unable)),
-                           NULL));
+    status = mesh_db_query(leases->ctx, leases->db, &mesh__sql_keep_replica,
+                           MESH_ARGS(mesh_text(leases->replica), mesh_text_array(unable, n_unable)),
+                           NULL);
     pthread_mutex_lock(&leases->lock);
-    if (leases->valid_until_ns != 0 && mesh__now_ns() >= leases->valid_until_ns) {
-        /* The database was away, for the others too: they get the time to say that they live. */
-        leases->judge_from_ns = mesh__in_ms(mesh__lease_ms);
+    if (status != MESH_OK || mesh__now_ns() >= leases->valid_until_ns) {
+        /* The database is or was away, for the others too, or we have just come. */
+        mesh__gone_wait(&leases->gone);
     }
-    leases->valid_until_ns = until_ns;
+    if (status == MESH_OK) {
+        leases->valid_until_ns = until_ns;
+    }
     pthread_mutex_unlock(&leases->lock);
-    return MESH_OK;
+    return status;
 }
 
 static MESH_STATUS beat(struct mesh__leases *leases)
@@ -435,9 +406,7 @@ static MESH_STATUS beat(struct mesh__leases *leases)
     mesh__ctx_reset(leases->ctx, mesh__in_ms(STATEMENT_MS));
     leases->ctx->cancelled = &leases->cut;
     MESH_TRY(keep(leases));
-    if (mesh__now_ns() >= leases->judge_from_ns) {
-        MESH_TRY(remove_gone(leases));
-    }
+    MESH_TRY(mesh__gone_remove(&leases->gone, leases->ctx));
     MESH_TRY(look(leases));
     for (size_t g = 0; g < leases->n_groups; g++) {
         MESH_TRY(share_out(leases->groups[g]));
@@ -512,6 +481,7 @@ struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options
 
     leases->replica = mesh__strdup(options->replica);
     leases->db = mesh__db_new(&db_options);
+    mesh__gone_init(&leases->gone, leases->db, leases->replica);
     leases->ctx = mesh__ctx_new("leases", 0, MESH_NO_DEADLINE);
     pthread_mutex_init(&leases->lock, NULL);
     mesh__condition_init(&leases->wake_up);
@@ -522,8 +492,6 @@ struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options
                                     "Leases given up because their work could be done by another "
                                     "replica, but not here: the broker was out of reach",
                                     NULL);
-    leases->ended = mesh_counter("mesh_replica_sessions_ended_total",
-                                 "Database sessions of replicas that had gone, ended", NULL);
     return leases;
 }
 
@@ -585,6 +553,7 @@ void mesh__leases_free(struct mesh__leases *leases)
         free(leases->groups[g]->all);
         free(leases->groups[g]);
     }
+    mesh__gone_done(&leases->gone);
     mesh__db_free(leases->db);
     mesh__ctx_free(leases->ctx);
     pthread_cond_destroy(&leases->wake_up);

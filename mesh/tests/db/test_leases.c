@@ -232,6 +232,79 @@ TEST(replicas_that_come_back_together_do_not_take_each_other_to_be_gone)
     stop(&b);
 }
 
+static struct mesh_tx *lock_row_of(struct mesh_ctx *ctx, struct mesh_db *db, const char *sql)
+{
+    struct mesh_tx *tx = NULL;
+    struct mesh_rows *rows;
+
+    CHECK_INT(mesh_tx_begin(ctx, db, &tx), MESH_OK);
+    CHECK_INT(mesh_tx_query(ctx, tx, &(struct mesh_sql){"lock_row", sql}, MESH_NO_ARGS, &rows),
+              MESH_OK);
+    CHECK_INT(mesh_rows_count(rows), 1);
+    return tx;
+}
+
+/* Waits until a replica has seen to its leases, from beginning to end. */
+static void wait_for_beat(const char *id)
+{
+    char query[256];
+
+    (void)snprintf(query, sizeof(query), "select count(*) = 1 from replica where id = '%s'", id);
+    fixture_wait_until(SCHEMA, query);
+    (void)snprintf(query, sizeof(query), "select kept_at > '%s' from replica where id = '%s'",
+                   fixture_ask(SCHEMA, "select kept_at from replica where id = '%s'", id), id);
+    fixture_wait_until(SCHEMA, query);
+}
+
+/* As it is for all after the database was away. */
+TEST(a_newcomer_leaves_those_alone_that_could_not_say_that_they_live)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx(60000);
+    struct mesh_db *db = fixture_pool(SCHEMA, 1);
+    struct replica a;
+    struct replica b;
+    struct mesh_tx *tx;
+    uint64_t before = ended();
+
+    start(&a, "test 0000000a", MAX);
+    CHECK_SPREAD(&a);
+    tx = lock_row_of(ctx, db, "select from replica where id = 'test 0000000a' for update");
+    fixture_wait_until(SCHEMA, "select kept_at < clock_timestamp() - interval '4 s' from replica");
+    start(&b, "test 0000000b", MAX);
+    wait_for_beat("test 0000000b");
+    mesh__cleanup_tx(&tx);
+    CHECK_SPREAD(&a, &b);
+    CHECK_INT(count_unclean(&a) + count_unclean(&b), 0);
+    CHECK_INT(ended(), before);
+    stop(&a);
+    stop(&b);
+    mesh__db_free(db);
+}
+
+/* The clock of the database goes an hour ahead after each row. */
+TEST(replicas_live_by_no_clock_of_the_database)
+{
+    struct replica a;
+    struct replica b;
+    uint64_t before = ended();
+
+    fixture_run(SCHEMA, "create function set_back() returns trigger language plpgsql as $$ begin"
+                        " new.kept_at := new.kept_at - interval '1 hour'; return new; end $$;"
+                        "create trigger set_back before insert or update on replica"
+                        " for each row execute function set_back()");
+    start(&a, "test 0000000a", MAX);
+    CHECK_SPREAD(&a);
+    start(&b, "test 0000000b", MAX);
+    CHECK_SPREAD(&a, &b);
+    wait_for_beat("test 0000000a");
+    wait_for_beat("test 0000000b");
+    CHECK_INT(count_unclean(&a) + count_unclean(&b), 0);
+    CHECK_INT(ended(), before);
+    stop(&a);
+    stop(&b);
+    fixture_run(SCHEMA, "drop function set_back cascade");
+}
+
 /* ---- replicas that die or hang ---- */
 
 /* A replica in a process of its own, in the middle of a transaction that has locked a row. */
