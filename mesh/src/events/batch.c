@@ -249,7 +249,6 @@ static void yield_to_other(struct batch *batch)
 static enum mesh_status try_carefully(struct batch *batch)
 {
     struct mesh__letter *letter = &batch->letters[0];
-    enum mesh_status status;
 
     if (letter->id == NULL || letter->why != MESH__WHY_NOT) {
         return MESH_OK;
@@ -259,9 +258,7 @@ static enum mesh_status try_carefully(struct batch *batch)
         letter->reason = MESH__CRASHED_TEXT;
         return MESH_OK;
     }
-    status = mesh__trial_note(batch->reader, batch->share, letter->id);
-    batch->lost = status == MESH_ABORTED;
-    return status;
+    return mesh__trial_note(batch->reader, batch->share, letter->id, &batch->lost);
 }
 
 /* After it has failed; what was done for it is undone by now. */

@@ -312,7 +312,10 @@ struct mesh__reader *mesh__reader_new(struct mesh_events *events)
                                             .application_name = events->label,
                                             .size = 1,
                                             .named = true,
-                                            .metric_label = "consumer"};
+                                            .metric_label = "consumer",
+                                            /* One thread for all shares: whoever keeps a
+                                             * row locked is to hold back one of them. */
+                                            .settings = "-c lock_timeout=1s"};
 
     reader->events = events;
     reader->ctx = mesh__ctx_new(events->options.service, 0, MESH_NO_DEADLINE);

@@ -144,12 +144,13 @@ static enum mesh_status try_again(struct redrive *redrive)
     struct mesh__share *share = redrive->share;
     const char *reason;
     enum mesh_status status;
+    bool lost; /* any failure looks at the cursor again */
 
     if (mesh__trial_convicts(share, redrive->event_id)) {
         return park_again(redrive, MESH__WHY_CRASHED, MESH__CRASHED_TEXT);
     }
     /* It may well end the process, which is seldom enough to write that down each time. */
-    MESH_TRY(mesh__trial_note(reader, share, redrive->event_id));
+    MESH_TRY(mesh__trial_note(reader, share, redrive->event_id, &lost));
     status = transact(redrive);
     if (status == MESH_OK) {
         mesh_counter_add(share->handled, 1);

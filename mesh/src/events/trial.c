@@ -53,29 +53,33 @@ static void note_args(const struct mesh__share *share, int attempts, const char 
 }
 
 static MESH_STATUS note(struct mesh__reader *reader, const struct mesh__share *share, int attempts,
-                        const char *event_id)
+                        const char *event_id, bool *ret_lost)
 {
     struct mesh_arg args[NOTE_ARGS];
     struct mesh_rows *rows;
+    enum mesh_status status;
 
     note_args(share, attempts, event_id, args);
     MESH_TRY(mesh_db_query(reader->ctx, reader->db, &mesh__sql_note_attempt,
                            ((struct mesh_args){args, NOTE_ARGS}), &rows));
-    return mesh__cursor_held(reader->ctx, rows);
+    status = mesh__cursor_held(reader->ctx, rows);
+    *ret_lost = status != MESH_OK;
+    return status;
 }
 
 MESH_STATUS mesh__trial_note(struct mesh__reader *reader, struct mesh__share *share,
-                             const char *event_id)
+                             const char *event_id, bool *ret_lost)
 {
     share->trial.noted = true; /* even if it is never known whether it was committed */
     /* Tries of this process end in order: however many there are, they are one. */
-    return note(reader, share, ends_on(share, event_id) + 1, event_id);
+    return note(reader, share, ends_on(share, event_id) + 1, event_id, ret_lost);
 }
 
 void mesh__trial_withdraw(struct mesh__reader *reader, struct mesh__share *share)
 {
     struct mesh__trial *trial = &share->trial;
     const char *event = trial->event[0] != '\0' ? trial->event : NULL;
+    bool lost;
 
     if (!trial->noted) {
         return;
@@ -84,7 +88,7 @@ void mesh__trial_withdraw(struct mesh__reader *reader, struct mesh__share *share
      * note stays, and does no harm while we live: it is not read again. */
     mesh__reader_ctx(reader)->deadline_ns = mesh__in_ms(WITHDRAW_MS);
     reader->ctx->cancelled = NULL;
-    trial->noted = note(reader, share, trial->ends, event) != MESH_OK;
+    trial->noted = note(reader, share, trial->ends, event, &lost) != MESH_OK;
 }
 
 void mesh__trial_passed(struct mesh__share *share, int n)

@@ -18,10 +18,10 @@ void mesh__trial_open(struct mesh__share *share, const struct mesh__cursor_row *
 bool mesh__trial_is_on(const struct mesh__share *share);
 /* Too many unclean ends in a row were met on this event. */
 bool mesh__trial_convicts(const struct mesh__share *share, const char *event_id);
-/* Writes down that the event is about to be handled; MESH_ABORTED if another replica has moved the
- * cursor. */
+/* Writes down that the event is about to be handled; MESH_ABORTED and *ret_lost if another replica
+ * has moved the cursor, MESH_ABORTED alone if somebody keeps it locked. */
 MESH_STATUS mesh__trial_note(struct mesh__reader *reader, struct mesh__share *share,
-                             const char *event_id);
+                             const char *event_id, bool *ret_lost);
 /* It was not handled, but the process lives: takes the note back. */
 void mesh__trial_withdraw(struct mesh__reader *reader, struct mesh__share *share);
 /* So many messages are done with. */
