@@ -131,13 +131,25 @@ TEST(PX_4_an_event_of_an_unknown_order_is_a_strangers_and_does_nothing)
 TEST(an_event_that_loses_comes_again_and_finds_the_new_status)
 {
     cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
+    struct loser loser = {.run = handle_cancelled};
+
+    begin();
+    loser.order_id = given(ctx, STATUS(PAYMENT_PENDING))->order_id;
+    lose_to(ctx, TO_PLACED, &loser);
+    CHECK_INT(loser.status, MESH_ABORTED); /* the batch is tried again */
+    CHECK_INT(handle_cancelled(ctx, loser.order_id), MESH_OK);
+    CHECK_INT(stored(ctx, loser.order_id)->status, STATUS(CANCELLED));
+}
+
+TEST(a_delivery_that_starts_while_its_order_is_cancelled_does_not_revive_it)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx();
     struct loser loser = {.run = handle_started};
 
     begin();
     loser.order_id = given(ctx, STATUS(PLACED))->order_id;
     lose_to(ctx, TO_CANCELLED, &loser);
-    CHECK_INT(loser.status, MESH_ABORTED); /* the batch is tried again */
-    CHECK_INT(handle_started(ctx, loser.order_id), MESH_OK);
+    CHECK_INT(loser.status, MESH_OK);
     CHECK_INT(stored(ctx, loser.order_id)->status, STATUS(CANCELLED));
 }
 
