@@ -23,6 +23,11 @@ check() {
         tail -40 "$log"
     fi
 }
+# skip NAME REASON: one that this machine cannot run.
+skip() {
+    skipped=$((skipped + 1))
+    echo "skipped $1: $2"
+}
 # must NAME COMMAND...: what everything after it stands on; the run ends if it fails.
 must() {
     check "$@"

@@ -112,16 +112,3 @@ def test_a_full_disk_under_the_broker_delays_events_and_passes(cluster, store, p
         servers.stop_nats()
         disk.remove()
         servers.start_nats()
-
-
-def test_orders_go_on_while_the_broker_is_away_and_the_backlog_drains(cluster, store, products):
-    with Load(store, products, cancels=False) as load:
-        load.wait_for_more(ORDERS // 6)
-        servers.stop_nats()
-        try:
-            load.wait_for_more(ORDERS)
-            eventually(lambda: cluster["order"].metric("mesh_outbox_backlog") > 0, 10, "events wait")
-        finally:
-            servers.start_nats()
-    wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
-    eventually(lambda: cluster["order"].metric("mesh_outbox_backlog") == 0, 10, "the backlog is drained")
