@@ -22,6 +22,8 @@
 #define BEAT_MS 500
 #define STATEMENT_MS 2000
 #define STOP_MS 1000
+#define LOCK_MS "200" /* a row that is locked may hold up the others for so long */
+#define LOG_EVERY_MS 10000
 #define GROUPS_MAX 16
 
 int64_t mesh__lease_ms = 3000;
@@ -63,7 +65,9 @@ struct mesh__leases {
     char *replica;
     struct mesh_db *db; /* one connection */
     struct mesh_ctx *ctx;
-    struct mesh__gone gone; /* on the thread */
+    struct mesh__gone gone; /* this and what follows: on the thread */
+    bool told_valid;        /* what users were last told of that */
+    int64_t log_at_ns;      /* no failure is logged before */
     struct mesh__lease_group *groups[GROUPS_MAX];
     size_t n_groups;
 
@@ -342,23 +346,41 @@ static enum state state_of(struct mesh__leases *leases, const struct lease *leas
     return state;
 }
 
-static MESH_STATUS share_out(struct mesh__lease_group *group)
+static MESH_STATUS see_to(struct mesh__lease_group *group, struct lease *lease, size_t *n_held)
+{
+    enum state state = state_of(group->leases, lease);
+
+    if (state == STATE_LEFT || (state == STATE_FREE && lease->ours)) {
+        return give(group->leases, lease);
+    }
+    if (state == STATE_FREE && !lease->anybodys && !outdone(group) && *n_held < fair(group)) {
+        return take(group, lease, n_held);
+    }
+    return MESH_OK;
+}
+
+static void note_failure(struct mesh__leases *leases, const char *what)
+{
+    if (!atomic_load(&leases->cut) && mesh__now_ns() >= leases->log_at_ns) {
+        leases->log_at_ns = mesh__in_ms(LOG_EVERY_MS);
+        mesh_log(MESH_LOG_WARN,
+                 MESH_LOG_FIELDS(mesh_log_text("of", what),
+                                 mesh_log_text("reason", mesh_ctx_error(leases->ctx))),
+                 "leases cannot be seen to now");
+    }
+}
+
+/* What cannot be done for one lease holds up no other. */
+static void share_out(struct mesh__lease_group *group)
 {
     size_t n_held;
 
     review(group, &n_held);
     for (size_t i = 0; i < group->n; i++) {
-        struct lease *lease = &group->all[i];
-        enum state state = state_of(group->leases, lease);
-
-        if (state == STATE_LEFT || (state == STATE_FREE && lease->ours)) {
-            MESH_TRY(give(group->leases, lease));
-        } else if (state == STATE_FREE && !lease->anybodys && !outdone(group) &&
-                   n_held < fair(group)) {
-            MESH_TRY(take(group, lease, &n_held));
+        if (see_to(group, &group->all[i], &n_held) != MESH_OK) {
+            note_failure(group->leases, group->all[i].name);
         }
     }
-    return MESH_OK;
 }
 
 /* ---- the thread ---- */
@@ -401,30 +423,38 @@ static MESH_STATUS keep(struct mesh__leases *leases)
     return status;
 }
 
-static MESH_STATUS beat(struct mesh__leases *leases)
+static void beat(struct mesh__leases *leases)
 {
     mesh__ctx_reset(leases->ctx, mesh__in_ms(STATEMENT_MS));
     leases->ctx->cancelled = &leases->cut;
-    MESH_TRY(keep(leases));
-    MESH_TRY(mesh__gone_remove(&leases->gone, leases->ctx));
-    MESH_TRY(look(leases));
-    for (size_t g = 0; g < leases->n_groups; g++) {
-        MESH_TRY(share_out(leases->groups[g]));
+    if (keep(leases) != MESH_OK) { /* the pool has logged that the database is away */
+        return;
     }
-    return MESH_OK;
+    if (mesh__gone_remove(&leases->gone, leases->ctx) != MESH_OK) {
+        note_failure(leases, "replicas that have gone");
+    }
+    if (look(leases) != MESH_OK) {
+        note_failure(leases, "all");
+        return;
+    }
+    for (size_t g = 0; g < leases->n_groups; g++) {
+        share_out(leases->groups[g]);
+    }
 }
 
-/* What was held and is not valid any more is left without waiting for the database. */
-static void tell_if_invalid(struct mesh__leases *leases)
+/* What was held and is not valid any more is left without waiting for the database, and gone on
+ * with when it is again. */
+static void tell_validity(struct mesh__leases *leases)
 {
     bool valid;
 
     pthread_mutex_lock(&leases->lock);
     valid = mesh__now_ns() < leases->valid_until_ns;
     pthread_mutex_unlock(&leases->lock);
-    for (size_t g = 0; !valid && g < leases->n_groups; g++) {
+    for (size_t g = 0; !(valid && leases->told_valid) && g < leases->n_groups; g++) {
         leases->groups[g]->changed(leases->groups[g]->changed_arg);
     }
+    leases->told_valid = valid;
 }
 
 /* False: it is time to stop. */
@@ -458,9 +488,8 @@ static void *run(void *arg)
     struct mesh__leases *leases = arg;
 
     do {
-        if (beat(leases) != MESH_OK) { /* the pool has logged that the database is away */
-            tell_if_invalid(leases);
-        }
+        beat(leases);
+        tell_validity(leases);
     } while (pause_until_next(leases));
     leave(leases);
     return NULL;
@@ -477,7 +506,7 @@ struct mesh__leases *mesh__leases_new(const struct mesh__leases_options *options
                                                .size = 1,
                                                .named = true,
                                                .metric_label = "leases",
-                                               .settings = "-c lock_timeout=1s"};
+                                               .settings = "-c lock_timeout=" LOCK_MS};
 
     leases->replica = mesh__strdup(options->replica);
     leases->db = mesh__db_new(&db_options);

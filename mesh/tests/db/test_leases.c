@@ -23,6 +23,7 @@ struct replica {
     size_t n;
     atomic_bool stubborn; /* its user does not leave */
     atomic_int changes;
+    atomic_bool told; /* at a change the first lease was held */
 };
 
 static void changed(void *arg)
@@ -30,6 +31,9 @@ static void changed(void *arg)
     struct replica *replica = arg;
 
     atomic_fetch_add(&replica->changes, 1);
+    if (mesh__lease_term(replica->group, 0) != 0) {
+        atomic_store(&replica->told, true);
+    }
 }
 
 static void start(struct replica *replica, const char *id, size_t n)
@@ -189,18 +193,41 @@ TEST(a_lease_that_was_won_again_has_another_term)
     stop(&a);
 }
 
+/* For longer than a lease. */
+static void lose_postgres(struct replica *replica)
+{
+    fixture_stop_postgres();
+    while (count_held(replica) > 0) {
+        usleep(1000);
+    }
+}
+
 TEST(nothing_is_held_while_the_database_is_away_for_longer_than_a_lease)
 {
     struct replica a;
 
     start(&a, "test 0000000a", MAX);
     CHECK_SPREAD(&a);
-    fixture_stop_postgres();
-    while (count_held(&a) > 0) {
-        usleep(1000);
-    }
+    lose_postgres(&a);
     fixture_start_postgres();
     CHECK_SPREAD(&a);
+    stop(&a);
+}
+
+TEST(users_are_told_when_what_they_held_before_an_outage_is_held_again)
+{
+    struct replica a;
+
+    start(&a, "test 0000000a", MAX);
+    CHECK_SPREAD(&a);
+    lose_postgres(&a);
+    atomic_store(&a.told, false);
+    fixture_start_postgres();
+    CHECK_SPREAD(&a);
+    for (int tries = 0; !atomic_load(&a.told); tries++) {
+        CHECK(tries < 1000);
+        usleep(5000);
+    }
     stop(&a);
 }
 
@@ -254,6 +281,27 @@ static void wait_for_beat(const char *id)
     (void)snprintf(query, sizeof(query), "select kept_at > '%s' from replica where id = '%s'",
                    fixture_ask(SCHEMA, "select kept_at from replica where id = '%s'", id), id);
     fixture_wait_until(SCHEMA, query);
+}
+
+TEST(a_lease_that_is_locked_holds_up_no_other)
+{
+    cleanup_ctx struct mesh_ctx *ctx = fixture_ctx(60000);
+    struct mesh_db *db = fixture_pool(SCHEMA, 1);
+    struct mesh_tx *tx;
+    struct replica a;
+
+    fixture_run(SCHEMA, "insert into lease values ('part/0', 'gone')");
+    tx = lock_row_of(ctx, db, "select from lease where name = 'part/0' for update");
+    start(&a, "test 0000000a", MAX);
+    for (int tries = 0; count_held(&a) < MAX - 1; tries++) {
+        CHECK(tries < 1000);
+        usleep(5000);
+    }
+    CHECK_INT(mesh__lease_term(a.group, 0), 0);
+    mesh__cleanup_tx(&tx);
+    CHECK_SPREAD(&a);
+    stop(&a);
+    mesh__db_free(db);
 }
 
 /* As it is for all after the database was away. */
