@@ -99,17 +99,21 @@ begin
     return n;
 end $$;
 
--- Is everything in that slice of the outbox published? It is if it is older than any transaction
--- that was open when the relay last looked.
+-- Is everything in that slice of the outbox published? It is if the relay's position sees it. To be
+-- older than all that was open then is not asked for: the position stays for as long as nothing more
+-- is published, and some old transaction may be in it.
 create function is_published(slice text) returns boolean
     language plpgsql
 as $$
 declare
-    newest xid8;
+    published pg_snapshot;
+    all_of_it boolean;
 begin
-    execute format('select xid from %I order by xid desc limit 1', slice) into newest;
-    return newest is null
-        or newest < (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
+    select done into published from relay_position order by id desc limit 1;
+    execute format('select not exists (select from %I where $1 is null or (xid >= pg_snapshot_xmin($1)'
+                   ' and not pg_visible_in_snapshot(xid, $1)))', slice)
+       into all_of_it using published;
+    return all_of_it;
 end $$;
 
 -- Drops the outbox's slices that end before that time and are published; returns how many.
@@ -121,17 +125,17 @@ declare
     n   int := 0;
 begin
     for old in select * from slice where parent = 'outbox' and ends_at < before order by ends_at loop
-        exit when not coalesce(is_published(old.name), false);
+        exit when not is_published(old.name);
         -- And again when nobody writes into it any more: a transaction may have waited for long.
         execute format('lock table %I in access exclusive mode', old.name);
-        exit when not coalesce(is_published(old.name), false);
+        exit when not is_published(old.name);
         execute format('drop table %I', old.name);
         delete from slice where name = old.name;
         n := n + 1;
     end loop;
     delete from outbox_rest
      where created_at < before
-       and xid < (select pg_snapshot_xmin(done) from relay_position order by id desc limit 1);
+       and pg_visible_in_snapshot(xid, (select done from relay_position order by id desc limit 1));
     return n;
 end $$;
 

@@ -285,7 +285,7 @@ static void note_broken(struct mesh__relay *relay)
 static void conclude(struct mesh__relay *relay, const struct pass *pass, bool whole)
 {
     if (pass->snapshot == NULL && relay->pass == NULL) {
-        return; /* there was nothing */
+        return; /* nothing: the next pass looks for it from here as quickly, without another save */
     }
     if (!whole) { /* to be resumed after acked_id */
         if (pass->snapshot != NULL) {

@@ -131,6 +131,29 @@ TEST(a_transaction_that_is_open_for_longer_loses_no_event)
     stop_events(events);
 }
 
+static const struct mesh_sql take_xid = {"take_xid", "select pg_current_xact_id()::text"};
+
+/* The position is that of the last event, with a transaction in it that was open then. */
+TEST(the_last_events_before_a_quiet_time_are_dropped_too)
+{
+    struct service *service = service_new("keep8", "counter");
+    struct mesh_events *events = start_events(service, true, NULL, NULL);
+    struct mesh_ctx *ctx = mesh__ctx_new("elsewhere", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx = NULL;
+    struct mesh_rows *rows;
+
+    CHECK(mesh_tx_begin(ctx, service->silent, &tx) == MESH_OK);
+    CHECK(mesh_tx_query(ctx, tx, &take_xid, MESH_NO_ARGS, &rows) == MESH_OK);
+    count_and_commit(service, "k", 5); /* in the rest */
+    begin(service, keep_for(service, 1, 1));
+    count_and_commit(service, "k", 5);
+    wait_for_int(service, "select last_sequence from relay_position order by id desc limit 1", 10);
+    mesh__cleanup_tx(&tx);
+    run_until(service, keep_for(service, 1, 1), KEPT, 0);
+    mesh__ctx_free(ctx);
+    stop_events(events);
+}
+
 /* ---- a commit while a slice is about to be dropped ---- */
 
 static void *run_in_thread(void *arg)
