@@ -27,6 +27,10 @@ def settings():
     return {"ORDER_PAY_RETRY_MS": "200", "MESH_STREAM_MAX_BYTES": str(32 << 20)}
 
 
+def wait_until_ready(cluster):
+    eventually(lambda: all(cluster[s].http("/readyz")[0] == 200 for s in SERVICES), 20, "everybody is ready")
+
+
 @pytest.fixture
 def products(store):
     return [store.register(stock=STOCK) for _ in range(4)]
@@ -43,7 +47,7 @@ def test_postgres_stopped_and_started_again_under_load(cluster, store, products,
         eventually(lambda: all(cluster[s].http("/readyz")[0] == 503 for s in SERVICES), 10, "nobody is ready")
         assert all(cluster[s].http("/livez")[0] == 200 for s in SERVICES)
         servers.start_postgres()
-        eventually(lambda: all(cluster[s].http("/readyz")[0] == 200 for s in SERVICES), 20, "everybody is ready")
+        wait_until_ready(cluster)
         load.wait_for_more(ORDERS // 3)
     wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
     assert pids(cluster) == before
@@ -81,6 +85,7 @@ def test_a_full_disk_under_postgres_is_a_clear_error_and_passes(cluster, store, 
         servers.stop_postgres()
         disk.remove()
         servers.start_postgres()
+        wait_until_ready(cluster)
 
 
 def postgres_runs():
