@@ -51,13 +51,13 @@ static int consume_as_told(const struct orders *orders)
     return 0;
 }
 
-static void block_stop(void)
+static void mask_stop(int how)
 {
     sigset_t stop;
 
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    pthread_sigmask(how, &stop, NULL);
 }
 
 static pid_t children[4];
@@ -70,13 +70,14 @@ static pid_t start_child(const struct orders *orders)
 
     (void)snprintf(poison, sizeof(poison), "%d", (int)orders->poison);
     (void)snprintf(slow, sizeof(slow), "%d", orders->slow_ms);
+    mask_stop(SIG_BLOCK); /* from the beginning: it may be told to stop at once */
     pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        block_stop(); /* from the beginning */
         execl(program, program, orders->system, poison, orders->replica, slow, (char *)NULL);
         _exit(127);
     }
+    mask_stop(SIG_UNBLOCK);
     CHECK(n_children < sizeof(children) / sizeof(children[0]));
     children[n_children++] = pid;
     return pid;
