@@ -16,6 +16,7 @@ create table outbox (
 ) partition by range (created_at);
 create index outbox_xid_id on outbox (xid, id);
 create table outbox_rest partition of outbox default; -- what no slice takes
+create index outbox_rest_created_at on outbox_rest (created_at);
 
 -- Events that were handled here: what makes a repeated delivery harmless. Cut by the time that is
 -- in the ids (RFC 9562, version 7); ids of any other kind are in the rest.
@@ -25,6 +26,7 @@ create table inbox (
     received_at timestamptz not null default now()
 ) partition by range (event_id);
 create table inbox_rest partition of inbox default;
+create index inbox_rest_received_at on inbox_rest (received_at);
 
 -- The slices of both: a partition each.
 create table slice (
@@ -39,18 +41,37 @@ create function uuid_floor(at timestamptz) returns uuid
     language sql immutable
     return (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
+-- The time in an id, if it is of that version.
+create function uuid_time(id uuid) returns timestamptz
+    language sql immutable
+    return to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0);
+
+-- What a table is cut by, and that time in terms of it.
+create function slice_field(parent text) returns text
+    language sql immutable
+    return case parent when 'inbox' then 'event_id' else 'created_at' end;
+create function slice_bound(parent text, at timestamptz) returns text
+    language sql stable
+    return case parent when 'inbox' then uuid_floor(at)::text else at::text end;
+
+-- Where the next slice begins: where the last one ends, but not before that long from now. By the
+-- clock, since a row that is on its way into the rest must not be of its time.
+create function next_slice(parent text, ahead interval) returns timestamptz
+    language sql
+    return (select greatest(max(ends_at), clock_timestamp() + ahead)
+              from slice
+             where slice.parent = next_slice.parent);
+
 -- Cuts one slice; what lies in the rest of that stretch of time moves into it.
 create function cut_slice(parent text, starts_at timestamptz, ends_at timestamptz) returns void
     language plpgsql
 as $$
 declare
     name   text := format('%s_%s', parent, (extract(epoch from starts_at) * 1000)::bigint);
-    field  text := case parent when 'inbox' then 'event_id' else 'created_at' end;
-    first  text := case parent when 'inbox' then uuid_floor(starts_at)::text else starts_at::text end;
-    beyond text := case parent when 'inbox' then uuid_floor(ends_at)::text else ends_at::text end;
+    field  text := slice_field(parent);
+    first  text := slice_bound(parent, starts_at);
+    beyond text := slice_bound(parent, ends_at);
 begin
-    -- Else rows of that stretch of time could still come into the rest after the others were moved.
-    execute format('lock table %I in access exclusive mode', parent || '_rest');
     execute format('create table %I (like %I including all)', name, parent);
     execute format('with moved as (delete from %I where %I >= %L and %I < %L returning *)'
                    ' insert into %I select * from moved',
@@ -60,25 +81,84 @@ begin
     insert into slice values (name, parent, starts_at, ends_at);
 end $$;
 
--- Cuts what slices are missing until that time, each so long; returns how many.
-create function cut_slices(parent text, length interval, until timestamptz) returns int
+-- To attach a slice, the server reads all of the rest while nobody can use it, unless a constraint
+-- tells that nothing in it is of the slice's time. Where that would take long, such a promise is
+-- made first, then checked while others write, then used. Until then it refuses what comes into the
+-- rest and is of that time: which is far ahead, and no promise outlives the run it was made in.
+create function withdraw_promise(parent text) returns void
     language plpgsql set lock_timeout = '200ms' -- who waits for a lock holds up everybody behind it
 as $$
+begin
+    if exists (select from pg_constraint
+                where conrelid = (parent || '_rest')::regclass and conname = 'promise') then
+        execute format('alter table %I drop constraint promise', parent || '_rest');
+    end if;
+end $$;
+
+-- Returns from when on nothing is promised to be in the rest; null if there is no need to.
+create function make_promise(parent text, length interval, until timestamptz) returns timestamptz
+    language plpgsql set lock_timeout = '200ms'
+as $$
 declare
+    rest      text := parent || '_rest';
+    field     text := slice_field(parent);
+    beyond    text := slice_bound(parent, until + 2 * length);
+    starts_at timestamptz;
+    last      text;
+begin
+    perform withdraw_promise(parent); -- of a process that has died
+    if next_slice(parent, '0') >= until or pg_relation_size(rest::regclass) < 8 * 1024 * 1024 then
+        return null;
+    end if;
+    execute format('lock table %I in access exclusive mode', rest);
+    starts_at := next_slice(parent, length);
+    -- An id may be of any time: the slices begin behind it.
+    execute format('select %I::text from %I where %I >= %L and %I < %L order by %I desc limit 1',
+                   field, rest, field, slice_bound(parent, starts_at), field, beyond, field)
+       into last;
+    if last is not null then
+        starts_at := interval '1 ms'
+                   + case parent when 'inbox' then uuid_time(last::uuid) else last::timestamptz end;
+    end if;
+    execute format('alter table %I add constraint promise check (%I < %L or %I >= %L) not valid',
+                   rest, field, slice_bound(parent, starts_at), field, beyond);
+    return starts_at;
+end $$;
+
+create function check_promise(parent text) returns void
+    language plpgsql set lock_timeout = '200ms'
+as $$
+begin
+    execute format('alter table %I validate constraint promise', parent || '_rest');
+end $$;
+
+-- Cuts what slices are missing until that time, each so long; returns how many.
+create function cut_slices(parent text, length interval, until timestamptz,
+                           promised timestamptz default null)
+    returns int
+    language plpgsql set lock_timeout = '200ms'
+as $$
+declare
+    first     timestamptz;
     starts_at timestamptz;
     n         int := 0;
 begin
-    select max(ends_at) into starts_at from slice where slice.parent = cut_slices.parent;
-    -- None yet, or none for a long time: what is there stays in the rest, and so does what comes at
-    -- this moment, since a row on its way into the rest would be refused.
-    if starts_at is null or starts_at < now() then
-        starts_at := now() + least(length, interval '1 s');
+    if promised is null and next_slice(parent, '0') >= until then
+        return 0;
     end if;
+    -- Else rows of that time could still come into the rest after the others were moved.
+    execute format('lock table %I in access exclusive mode', parent || '_rest');
+    first := coalesce(promised, next_slice(parent, least(length, interval '1 s')));
+    starts_at := first;
     while starts_at < until loop
         perform cut_slice(parent, starts_at, starts_at + length);
         starts_at := starts_at + length;
         n := n + 1;
     end loop;
+    perform withdraw_promise(parent);
+    if n > 0 and clock_timestamp() >= first then -- rows of that time wait to come into the rest
+        raise lock_not_available using message = 'the slices were not cut in time';
+    end if;
     return n;
 end $$;
 
@@ -95,7 +175,6 @@ begin
         delete from slice where name = old.name;
         n := n + 1;
     end loop;
-    delete from inbox_rest where received_at < before;
     return n;
 end $$;
 
@@ -133,9 +212,6 @@ begin
         delete from slice where name = old.name;
         n := n + 1;
     end loop;
-    delete from outbox_rest
-     where created_at < before
-       and pg_visible_in_snapshot(xid, (select done from relay_position order by id desc limit 1));
     return n;
 end $$;
 

@@ -19,13 +19,15 @@ static struct mesh__retention keep_for(struct service *service, int64_t outbox_s
         .db = service->silent, .outbox_keep_s = outbox_s, .inbox_keep_s = inbox_s};
 }
 
-static void run_once(struct service *service, struct mesh__retention retention)
+/* Whether it wants to run again at once. */
+static bool run_once(struct service *service, struct mesh__retention retention)
 {
     bool more;
 
     if (mesh__retention_run(service_ctx(service), &retention, &more) != MESH_OK) {
         fail_msg("%s", mesh_ctx_error(service->ctx));
     }
+    return more;
 }
 
 /* Cuts the first slices, and waits for their time. */
@@ -158,12 +160,10 @@ TEST(the_last_events_before_a_quiet_time_are_dropped_too)
 
 static void *run_in_thread(void *arg)
 {
-    struct service *service = arg;
-    struct mesh__retention retention = keep_for(service, 1, 1);
     struct mesh_ctx *ctx = mesh__ctx_new("retention", 0, MESH_NO_DEADLINE);
     bool more;
 
-    mesh_ignore(mesh__retention_run(ctx, &retention, &more));
+    mesh_ignore(mesh__retention_run(ctx, arg, &more));
     mesh__ctx_free(ctx);
     return NULL;
 }
@@ -173,17 +173,18 @@ TEST(an_event_that_is_committed_while_its_slice_waits_to_be_dropped_is_kept)
     struct service *service = service_new("keep5", "counter");
     struct mesh_events *events = start_events(service, true, NULL, NULL);
     struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh__retention retention = keep_for(service, 1, 1);
     struct mesh_tx *tx;
     pthread_t thread;
 
-    begin(service, keep_for(service, 1, 1));
+    begin(service, retention);
     count_and_commit(service, "k", 5);
     tx = begin_late(service, ctx);
     wait_for_int(service, "select last_sequence from relay_position order by id desc limit 1", 5);
     stop_events(events);
     wait_for_int(service, DUE, 1);
     superuser_run("alter function keep5_counter.drop_outbox_slices set lock_timeout = '20s'");
-    CHECK_INT(pthread_create(&thread, NULL, run_in_thread, service), 0);
+    CHECK_INT(pthread_create(&thread, NULL, run_in_thread, &retention), 0);
     wait_for_int(service,
                  "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
                  " and query like '%drop_outbox_slices%'",
@@ -230,6 +231,238 @@ TEST(what_was_handled_is_forgotten_when_it_cannot_come_again)
     CHECK(query_int(service, "select count(*) from inbox_rest") < 20);
     run_until(service, keep_for(service, 3600, 1), "select count(*) from inbox", 0);
     stop_events(events);
+}
+
+/* ---- a rest with much in it ---- */
+
+#define MANY 200000 /* rows in each */
+#define NO_PROMISE "select count(*) from pg_constraint where conname = 'promise'"
+
+/* Of long ago. */
+static void fill_rests(struct service *service)
+{
+    query_int(service, "with new as (insert into outbox (event_id, subject, key, envelope, xid,"
+                       "                                  created_at)"
+                       " select gen_random_uuid(), 'a.0.b.C', 'k', '', '3', '2020-01-01'"
+                       "   from generate_series(1, 200000) returning 1) select count(*) from new");
+    query_int(service, "with new as (insert into inbox (event_id, source, received_at)"
+                       " select ('00000000' || right(gen_random_uuid()::text, 28))::uuid, 'b',"
+                       "        '2020-01-01'"
+                       "   from generate_series(1, 200000) returning 1) select count(*) from new");
+}
+
+static void stop_watching(void)
+{
+    superuser_run("drop event trigger watch_scans");
+}
+
+/*
+ * The knobs become the numbers of rows that transactions which change tables have read from a rest,
+ * one after the other, while nobody else can use it.
+ */
+static void watch_scans(const char *schema)
+{
+    char sql[1024];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "create function %s.note_scan() returns event_trigger language plpgsql"
+                   "    security definer as $$ begin insert into %s.knob"
+                   " select seq_tup_read from pg_stat_xact_all_tables"
+                   "  where schemaname = '%s' and relname in ('outbox_rest', 'inbox_rest')"
+                   "    and exists (select from pg_locks where pid = pg_backend_pid()"
+                   "                   and relation = relid and mode = 'AccessExclusiveLock');"
+                   " perform pg_stat_force_next_flush();" /* what earlier transactions read */
+                   " end $$",
+                   schema, schema, schema);
+    superuser_run(sql);
+    (void)snprintf(sql, sizeof(sql),
+                   "create event trigger watch_scans on ddl_command_end"
+                   " execute function %s.note_scan()",
+                   schema);
+    superuser_run(sql);
+    at_end(stop_watching);
+}
+
+TEST(however_much_is_in_the_rest_nobody_waits_until_it_was_read)
+{
+    struct service *service = service_new("keep8", "counter");
+
+    fill_rests(service);
+    watch_scans("keep8_counter");
+    run_once(service, keep_for(service, 3600, 3600));
+    CHECK(query_int(service, "select count(*) from knob") > 1); /* the first was there */
+    CHECK_INT(query_int(service, "select max(value) from knob"), 0);
+    CHECK_INT(query_int(service, AHEAD), 2);
+    CHECK_INT(query_int(service, NO_PROMISE), 0);
+}
+
+TEST(slices_begin_behind_ids_of_a_time_to_come)
+{
+    struct service *service = service_new("keep9", "counter");
+
+    fill_rests(service);
+    query_int(
+        service,
+        "with new as (insert into inbox (event_id, source) values"
+        " (uuid_floor(now() + interval '10 min'), 'b') returning 1) select count(*) from new");
+    watch_scans("keep9_counter");
+    run_once(service, keep_for(service, 3600, 3600));
+    CHECK_INT(query_int(service, "select max(value) from knob"), 0);
+    CHECK_INT(query_int(service, "select count(*) from slice where parent = 'inbox'"
+                                 " and starts_at > now() + interval '9 min'"),
+              query_int(service, "select count(*) from slice where parent = 'inbox'"));
+    CHECK_INT(query_int(service, "select count(*) from slice where parent = 'inbox'"), 1);
+}
+
+TEST(a_promise_that_was_not_kept_is_withdrawn)
+{
+    struct service *service = service_new("keep10", "counter");
+    struct mesh__retention retention = keep_for(service, 3600, 3600);
+    bool more;
+
+    fill_rests(service);
+    superuser_run(
+        "create or replace function keep10_counter.check_promise(parent text) returns void"
+        " language plpgsql as $$ begin raise exception using errcode = '57014'; end $$");
+    CHECK(mesh__retention_run(service_ctx(service), &retention, &more) == MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(query_int(service, NO_PROMISE), 0);
+    CHECK_INT(query_int(service, "select count(*) from slice"), 0);
+}
+
+TEST(a_promise_of_a_process_that_has_died_is_withdrawn)
+{
+    struct service *service = service_new("keep11", "counter");
+
+    run_once(service, keep_for(service, 3600, 3600));
+    superuser_run("alter table keep11_counter.outbox_rest add constraint promise"
+                  " check (created_at < '2020-01-01') not valid");
+    run_once(service, keep_for(service, 3600, 3600));
+    CHECK_INT(query_int(service, NO_PROMISE), 0);
+    count_and_commit(service, "k", 1);
+}
+
+/* ---- locks ---- */
+
+static void *emit_in_thread(void *arg)
+{
+    struct service *service = arg;
+    struct mesh_ctx *ctx = mesh__ctx_new("emitter", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx = NULL;
+    enum mesh_status status = mesh_tx_begin(ctx, service->silent, &tx);
+
+    if (status == MESH_OK) {
+        status = count_up(ctx, service, tx, "waits", "");
+    }
+    if (status == MESH_OK) {
+        status = mesh_tx_commit(ctx, &tx);
+    }
+    mesh__cleanup_tx(&tx);
+    mesh__ctx_free(ctx);
+    return status == MESH_OK ? NULL : service;
+}
+
+/* Slices begin when the lock was got, however long that took. */
+TEST(an_event_that_comes_while_a_cut_waits_for_its_lock_is_not_refused)
+{
+    struct service *service = service_new("keep12", "counter");
+    struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx = begin_late(service, ctx);
+    struct mesh__retention retention = keep_for(service, 3600, 3600);
+    pthread_t cutter, emitter;
+    void *refused;
+
+    superuser_run("alter function keep12_counter.cut_slices set lock_timeout = '20s'");
+    CHECK_INT(pthread_create(&cutter, NULL, run_in_thread, &retention), 0);
+    wait_for_int(service,
+                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                 " and query like '%cut_slices%' and query_start < now() - interval '1100 ms'",
+                 1);
+    CHECK_INT(pthread_create(&emitter, NULL, emit_in_thread, service), 0);
+    wait_for_int(service,
+                 "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                 " and query like '%into outbox%'",
+                 1);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    pthread_join(cutter, NULL);
+    pthread_join(emitter, &refused);
+    CHECK(refused == NULL);
+    CHECK_INT(query_int(service, "select count(*) from outbox where key = 'waits'"), 1);
+    mesh__ctx_free(ctx);
+}
+
+static uint64_t outcomes(const char *step, const char *outcome)
+{
+    const char *labels[] = {"step", step, "outcome", outcome, NULL};
+
+    return mesh_counter_value(mesh_counter("mesh_retention_steps_total", "", labels));
+}
+
+TEST(a_step_that_a_lock_is_in_the_way_of_is_counted_and_the_others_go_on)
+{
+    struct service *service = service_new("keep13", "counter");
+    struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx = begin_late(service, ctx);
+    uint64_t failed = outcomes("cut outbox", "failed");
+    uint64_t done = outcomes("cut inbox", "done");
+
+    run_once(service, keep_for(service, 3600, 3600));
+    CHECK_INT(outcomes("cut outbox", "failed") - failed, 1);
+    CHECK_INT(outcomes("cut inbox", "done") - done, 1);
+    CHECK_INT(query_int(service, "select count(*) from slice where parent = 'outbox'"), 0);
+    CHECK(mesh_tx_commit(ctx, &tx) == MESH_OK);
+    done = outcomes("cut outbox", "done");
+    run_once(service, keep_for(service, 3600, 3600));
+    CHECK_INT(outcomes("cut outbox", "done") - done, 1);
+    CHECK_INT(query_int(service, AHEAD), 2);
+    mesh__ctx_free(ctx);
+}
+
+/* ---- what is old in the rest ---- */
+
+/* Each note: a statement that deletes in a transaction which keeps everybody from some table. */
+static void watch_deletes(const char *schema)
+{
+    char sql[512];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "create function %s.note_delete() returns trigger language plpgsql as $$ begin"
+                   " insert into %s.knob select 1 where exists (select from gone)"
+                   " and exists (select from pg_locks"
+                   "  where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
+                   "    and locktype = 'relation'); return null; end $$",
+                   schema, schema);
+    superuser_run(sql);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(sql, sizeof(sql),
+                       "create trigger note_delete after delete on %s.%s"
+                       "    referencing old table as gone"
+                       "    for each statement execute function %s.note_delete()",
+                       schema, i == 0 ? "outbox_rest" : "inbox_rest", schema);
+        superuser_run(sql);
+    }
+}
+
+TEST(what_is_old_in_the_rest_goes_in_pieces_and_apart_from_the_slices)
+{
+    struct service *service = service_new("keep14", "counter");
+    struct mesh__retention retention = keep_for(service, 1, 1);
+    uint64_t dropped = counter_of("mesh_slices_dropped_total");
+
+    begin(service, retention);
+    superuser_run("insert into keep14_counter.relay_position (done, system_identifier)"
+                  " values ('90000000:90000000:', 1)");
+    fill_rests(service);
+    watch_deletes("keep14_counter");
+    wait_for_int(service, DUE, 1);
+    CHECK(run_once(service, retention));
+    CHECK(counter_of("mesh_slices_dropped_total") > dropped);
+    CHECK_INT(query_int(service, REST), MANY - MESH__RETENTION_PIECE);
+    CHECK_INT(query_int(service, "select count(*) from inbox_rest"), MANY - MESH__RETENTION_PIECE);
+    while (run_once(service, retention)) {
+    }
+    CHECK_INT(query_int(service, REST), 0);
+    CHECK_INT(query_int(service, "select count(*) from inbox_rest"), 0);
+    CHECK_INT(query_int(service, "select count(*) from knob"), 1); /* the one that was there */
 }
 
 TEST_EVENTS_MAIN(NULL)
