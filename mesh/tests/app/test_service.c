@@ -9,6 +9,7 @@
 #include <google/protobuf/empty.pb-c.h>
 #include <google/protobuf/wrappers.pb-c.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -276,6 +277,25 @@ TEST(promtool_accepts_all_metrics)
     CHECK_INT(end(&child), 0);
 }
 
+/* A call of that method, which was not called before. */
+static bool has_begun(const struct child *child, const char *method)
+{
+    char label[64];
+
+    (void)snprintf(label, sizeof(label), "grpc_method=\"%s\"", method);
+    CHECK_INT(http_get(child_number(child, "http_port"), "/metrics", body, sizeof(body)), 200);
+    for (const char *line = strstr(body, "\ngrpc_server_started_total{"); line != NULL;
+         line = strstr(line + 1, "\ngrpc_server_started_total{")) {
+        const char *end = strchr(line + 1, '\n');
+        const char *found = strstr(line, label);
+
+        if (found != NULL && found < end) {
+            return end[-1] == '1';
+        }
+    }
+    return false;
+}
+
 TEST(a_call_under_way_is_finished_before_the_process_ends)
 {
     static struct child child;
@@ -291,7 +311,9 @@ TEST(a_call_under_way_is_finished_before_the_process_ends)
     CHECK_INT(health(client), SERVING); /* connected */
     request.value = 500;
     call = mesh_client_start(ctx, client, &sleep_method, &request.base);
-    CHECK(wait_ready(child_number(&child, "http_port"), 200));
+    while (!has_begun(&child, "Sleep")) {
+        (void)sched_yield();
+    }
     kill(child.pid, SIGTERM);
     CHECK_INT(mesh_client_wait(ctx, call, &response), MESH_OK);
     mesh__client_thread_done();
