@@ -181,12 +181,12 @@ static bool purge(struct pg_conn *connection, const struct mesh_sql *sql, const 
 static void purge_once(struct handling *handling)
 {
     char slice_ms[12], keep_ms[12];
-    const char *cut[] = {"inbox", slice_ms};
+    const char *cut[] = {"inbox", slice_ms, NULL}; /* with no promise: the rest is small */
     const char *drop[] = {keep_ms};
 
     (void)snprintf(slice_ms, sizeof(slice_ms), "%d", N_KINDS * TURN_MS);
     (void)snprintf(keep_ms, sizeof(keep_ms), "%d", 3 * N_KINDS * TURN_MS);
-    if (purge(handling->purger, &sql_cut_slices, cut, 2) &&
+    if (purge(handling->purger, &sql_cut_slices, cut, 3) &&
         purge(handling->purger, &sql_drop_inbox_slices, drop, 1)) {
         handling->purges++;
     } else {
@@ -236,7 +236,7 @@ static void make_purger(struct handling *handling, const char *connection_string
     handling->purger = raw_connect(connection_string);
     raw_exec(handling->purger, park);
     raw_exec(handling->purger, "analyze dead_letter");
-    raw_prepare(handling->purger, &sql_cut_slices, "tn");
+    raw_prepare(handling->purger, &sql_cut_slices, "tnt");
     raw_prepare(handling->purger, &sql_drop_inbox_slices, "n");
     raw_begin_pipeline(handling->purger);
 }
