@@ -285,10 +285,10 @@ static void watch_scans(const char *schema)
 
 TEST(however_much_is_in_the_rest_nobody_waits_until_it_was_read)
 {
-    struct service *service = service_new("keep8", "counter");
+    struct service *service = service_new("keep15", "counter");
 
     fill_rests(service);
-    watch_scans("keep8_counter");
+    watch_scans("keep15_counter");
     run_once(service, keep_for(service, 3600, 3600));
     CHECK(query_int(service, "select count(*) from knob") > 1); /* the first was there */
     CHECK_INT(query_int(service, "select max(value) from knob"), 0);
