@@ -84,15 +84,30 @@ end $$;
 -- To attach a slice, the server reads all of the rest while nobody can use it, unless a constraint
 -- tells that nothing in it is of the slice's time. Where that would take long, such a promise is
 -- made first, then checked while others write, then used. Until then it refuses what comes into the
--- rest and is of that time: which is far ahead, and no promise outlives the run it was made in.
+-- rest and is of that time, which is a slice ahead. Its comment tells from when on no transaction of
+-- ours that reads the rest may keep it from being withdrawn.
 create function withdraw_promise(parent text) returns void
     language plpgsql set lock_timeout = '200ms' -- who waits for a lock holds up everybody behind it
 as $$
+declare
+    rest   text := parent || '_rest';
+    urgent timestamptz;
 begin
-    if exists (select from pg_constraint
-                where conrelid = (parent || '_rest')::regclass and conname = 'promise') then
-        execute format('alter table %I drop constraint promise', parent || '_rest');
+    select obj_description(oid, 'pg_constraint')::timestamptz into urgent
+      from pg_constraint
+     where conrelid = rest::regclass and conname = 'promise';
+    if not found then
+        return;
     end if;
+    if urgent is null or clock_timestamp() >= urgent then
+        perform pg_terminate_backend(pid, 1000)
+           from pg_stat_activity
+          where usename = current_user
+            and xact_start < clock_timestamp() - interval '1 s'
+            and pid <> pg_backend_pid()
+            and pid in (select pid from pg_locks where relation = rest::regclass and granted);
+    end if;
+    execute format('alter table %I drop constraint promise', rest);
 end $$;
 
 -- Returns from when on nothing is promised to be in the rest; null if there is no need to.
@@ -106,7 +121,7 @@ declare
     starts_at timestamptz;
     last      text;
 begin
-    perform withdraw_promise(parent); -- of a process that has died
+    perform withdraw_promise(parent); -- of a run that did not come to its end
     if next_slice(parent, '0') >= until or pg_relation_size(rest::regclass) < 8 * 1024 * 1024 then
         return null;
     end if;
@@ -122,6 +137,7 @@ begin
     end if;
     execute format('alter table %I add constraint promise check (%I < %L or %I >= %L) not valid',
                    rest, field, slice_bound(parent, starts_at), field, beyond);
+    execute format('comment on constraint promise on %I is %L', rest, starts_at - length / 2);
     return starts_at;
 end $$;
 
@@ -148,6 +164,12 @@ begin
     end if;
     -- Else rows of that time could still come into the rest after the others were moved.
     execute format('lock table %I in access exclusive mode', parent || '_rest');
+    if promised is not null
+       and not exists (select from pg_constraint
+                        where conrelid = (parent || '_rest')::regclass
+                          and conname = 'promise' and convalidated) then
+        raise lock_not_available using message = 'another run has withdrawn the promise';
+    end if;
     first := coalesce(promised, next_slice(parent, least(length, interval '1 s')));
     starts_at := first;
     while starts_at < until loop
@@ -156,6 +178,9 @@ begin
         n := n + 1;
     end loop;
     perform withdraw_promise(parent);
+    if n = 0 and promised is not null then -- an id of a time to come lies behind what is needed
+        raise lock_not_available using message = 'what was promised begins too late';
+    end if;
     if n > 0 and clock_timestamp() >= first then -- rows of that time wait to come into the rest
         raise lock_not_available using message = 'the slices were not cut in time';
     end if;

@@ -234,9 +234,13 @@ static bool make_leases(struct mesh_app *app)
 
 static bool make_events(struct mesh_app *app)
 {
+    cleanup_ctx struct mesh_ctx *ctx = NULL;
+
     if (!app->spec->publishes && app->spec->inbox == NULL) {
         return true;
     }
+    ctx = new_ctx(app, CONNECT_MS);
+    mesh__retention_begin(ctx, app->db);
     app->events =
         mesh__app_events_new(app->spec, app->config, &app->names, app->db, app->leases, app->state);
     mesh__events_on_ping(app->events, on_ping, app->signals);

@@ -13,6 +13,8 @@ struct mesh__retention {
     int64_t inbox_keep_s;  /* ids of events that were handled */
 };
 
+/* Before the first event of this process: withdraws what a run that died has promised. */
+void mesh__retention_begin(struct mesh_ctx *ctx, struct mesh_db *db);
 /* How often it should run. */
 int64_t mesh__retention_interval_ms(const struct mesh__retention *retention);
 /*

@@ -98,6 +98,9 @@ static void give_up(struct worker *worker)
     struct worker *next = NULL;
     bool new;
 
+    mesh_counter_add(mesh_counter("mesh_server_threads_refused_total",
+                                  "Workers' threads that the system did not give.", NULL),
+                     1);
     (void)pthread_mutex_lock(&workers->mutex);
     worker->started = false;
     worker->woken = false;

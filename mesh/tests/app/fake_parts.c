@@ -241,6 +241,12 @@ void mesh__events_on_ping(struct mesh_events *events, void (*callback)(void *arg
     events->arg = arg;
 }
 
+void mesh__retention_begin(struct mesh_ctx *ctx, struct mesh_db *db)
+{
+    (void)ctx;
+    (void)db;
+}
+
 MESH_STATUS mesh__retention_run(struct mesh_ctx *ctx, void *retention, bool *ret_more)
 {
     (void)ctx;

@@ -417,6 +417,31 @@ TEST(a_step_that_a_lock_is_in_the_way_of_is_counted_and_the_others_go_on)
     mesh__ctx_free(ctx);
 }
 
+TEST(a_promise_that_a_reader_keeps_is_withdrawn_before_it_refuses_anything)
+{
+    struct service *service = service_new("keep16", "counter");
+    struct mesh_ctx *ctx = mesh__ctx_new("late", 0, MESH_NO_DEADLINE);
+    struct mesh_tx *tx;
+
+    fill_rests(service);
+    CHECK_INT(query_int(service, "select count(make_promise('outbox', '1 hour',"
+                                 " now() + interval '2 hours'))"),
+              1);
+    tx = begin_late(service, ctx);
+    mesh__retention_begin(service_ctx(service), service->db);
+    CHECK_INT(query_int(service, NO_PROMISE), 1); /* there is time */
+    wait_for_int(service,
+                 "select count(*) from pg_stat_activity where usename = current_user"
+                 " and xact_start < now() - interval '1 s'",
+                 1);
+    superuser_run("comment on constraint promise on keep16_counter.outbox_rest is '2020-01-01'");
+    mesh__retention_begin(service_ctx(service), service->db);
+    CHECK_INT(query_int(service, NO_PROMISE), 0);
+    CHECK(mesh_tx_commit(ctx, &tx) != MESH_OK);
+    count_and_commit(service, "k", 1);
+    mesh__ctx_free(ctx);
+}
+
 /* ---- what is old in the rest ---- */
 
 /* Each note: a statement that deletes in a transaction which keeps everybody from some table. */
