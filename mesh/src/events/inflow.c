@@ -126,9 +126,13 @@ void mesh__inflow_note(struct mesh__reader *reader, const struct broker_pull_not
             in->awaited = 0;
             in->pull_again_ns = in->pulled_ns + PULL_PAUSE_MS * MESH_NS_PER_MS;
             set_ready(reader);
-        } else if (note->consumer_sequence + 1 == in->next_delivery &&
-                   note->stream_sequence > in->complete) {
-            in->complete = note->stream_sequence;
+        } else if (note->consumer_sequence + 1 == in->next_delivery) {
+            /* All was received, and it waits for more. Its own count of what is pending may be
+             * wrong after it was started anew. */
+            in->pending = 0;
+            if (note->stream_sequence > in->complete) {
+                in->complete = note->stream_sequence;
+            }
         }
     }
     pthread_mutex_unlock(&reader->lock);

@@ -101,6 +101,34 @@ TEST(messages_of_a_consumer_that_was_given_up_are_ignored)
     CHECK(!mesh__inflow_broken(&reader, &share));
 }
 
+/* After a restart it may count messages that it has sent before. */
+TEST(nothing_waits_at_a_broker_that_waits_itself)
+{
+    struct broker_pull_note alive = {
+        .state = BROKER_PULL_ALIVE, .consumer_sequence = 1, .stream_sequence = 105};
+    const struct broker_message message = {.subject = "s",
+                                           .id = "i",
+                                           .consumer = "c",
+                                           .sequence = 105,
+                                           .consumer_sequence = 1,
+                                           .pending = 2,
+                                           .data = (const uint8_t *)""};
+
+    begin();
+    (void)mesh__inflow_wants(&reader, &share, &alive.tag);
+    mesh__inflow_message(&reader, mesh__broker_message_new(&message));
+    CHECK_INT(mesh__inflow_lag(&reader, &share), 3);
+    mesh__inflow_drop(&reader, &share, 105);
+    CHECK(!mesh__inflow_current(&reader, &share));
+    alive.consumer_sequence = 2; /* one is still on its way */
+    mesh__inflow_note(&reader, &alive);
+    CHECK_INT(mesh__inflow_lag(&reader, &share), 2);
+    alive.consumer_sequence = 1;
+    mesh__inflow_note(&reader, &alive);
+    CHECK_INT(mesh__inflow_lag(&reader, &share), 0);
+    CHECK(mesh__inflow_current(&reader, &share));
+}
+
 TEST(a_pull_is_repeated_when_it_is_over_and_there_is_room)
 {
     struct broker_pull_note ended = {.state = BROKER_PULL_ENDED};
