@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ int tidy_up(void **state)
 
 /* ---- services ---- */
 
-void superuser_run(const char *sql)
+void superuser_run(const char *format, ...)
 {
     struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
     const struct mesh_db_options options = {.url = env("TEST_DATABASE_URL"),
@@ -135,8 +136,13 @@ void superuser_run(const char *sql)
                                             .named = true,
                                             .metric_label = "test"};
     struct mesh_db *db = mesh__db_new(&options);
+    char sql[2048];
     const struct mesh_sql statement = {"superuser_statement", sql};
+    va_list args;
 
+    va_start(args, format);
+    CHECK(vsnprintf(sql, sizeof(sql), format, args) < (int)sizeof(sql));
+    va_end(args);
     if (mesh_db_query(ctx, db, &statement, MESH_NO_ARGS, NULL) != MESH_OK) {
         fail_msg("%s: %s", sql, mesh_ctx_error(ctx));
     }
@@ -146,12 +152,8 @@ void superuser_run(const char *sql)
 
 static void make_schema(const char *schema)
 {
-    char sql[256];
-
-    (void)snprintf(sql, sizeof(sql), "create role %s login", schema);
-    superuser_run(sql);
-    (void)snprintf(sql, sizeof(sql), "create schema authorization %s", schema);
-    superuser_run(sql);
+    superuser_run("create role %s login", schema);
+    superuser_run("create schema authorization %s", schema);
 }
 
 static struct mesh_db *make_pool(const struct service *service)

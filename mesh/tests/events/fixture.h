@@ -100,8 +100,8 @@ void wait_for_watched_line(void);
 void kill_broker(void);
 void stop_broker(int signal_number); /* SIGSTOP, SIGCONT */
 void start_broker(void);
-/* Statements of the superuser. */
-void superuser_run(const char *sql);
+/* A statement of the superuser. */
+void superuser_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Restarts it; the pools of both services are connected again afterwards. */
 void crash_database(struct service *one, struct service *other);
 /* Puts a new server in its place, with what a dump takes over. */

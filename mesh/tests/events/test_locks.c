@@ -22,23 +22,15 @@ static void be_patient(void)
 static struct pair *pair_with_aggregate(const char *system)
 {
     struct pair *pair = pair_new(system);
-    char sql[512];
 
-    (void)snprintf(
-        sql, sizeof(sql),
-        "create function %s_consumer.lock_aggregate() returns trigger language plpgsql"
-        "    as $$ begin perform from %s_consumer.counter where key = new.key for update;"
-        "                return new; end $$",
-        system, system);
-    superuser_run(sql);
-    (void)snprintf(sql, sizeof(sql),
-                   "create trigger lock_aggregate before insert on %s_consumer.effect"
-                   "    for each row execute function %s_consumer.lock_aggregate()",
-                   system, system);
-    superuser_run(sql);
-    (void)snprintf(sql, sizeof(sql), "insert into %s_consumer.counter values ('" LOCKED "', 1)",
-                   system);
-    superuser_run(sql);
+    superuser_run("create function %s_consumer.lock_aggregate() returns trigger language plpgsql"
+                  "    as $$ begin perform from %s_consumer.counter where key = new.key for update;"
+                  "                return new; end $$",
+                  system, system);
+    superuser_run("create trigger lock_aggregate before insert on %s_consumer.effect"
+                  "    for each row execute function %s_consumer.lock_aggregate()",
+                  system, system);
+    superuser_run("insert into %s_consumer.counter values ('" LOCKED "', 1)", system);
     usual = mesh__park_at;
     mesh__park_at = 2; /* so that a try which counts shows */
     at_end(be_patient);
@@ -113,11 +105,9 @@ TEST(a_cursor_that_somebody_keeps_locked_holds_back_its_own_share_alone)
     struct mesh_tx *tx;
     char sql[256];
 
-    (void)snprintf(sql, sizeof(sql),
-                   "insert into lock2_consumer.cursor (partition, source, sequence, attempts,"
-                   " attempt_event) values (%d, 'counter', 0, 1, gen_random_uuid()::text)",
-                   mesh__partition(LOCKED));
-    superuser_run(sql);
+    superuser_run("insert into lock2_consumer.cursor (partition, source, sequence, attempts,"
+                  " attempt_event) values (%d, 'counter', 0, 1, gen_random_uuid()::text)",
+                  mesh__partition(LOCKED));
     (void)snprintf(sql, sizeof(sql), "select hold_share(%d, 'counter')::text",
                    mesh__partition(LOCKED));
     tx = hold(ctx, pair->consumer.service, sql);

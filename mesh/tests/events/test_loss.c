@@ -219,12 +219,8 @@ TEST(a_stream_that_was_purged_costs_no_event)
 
 static void age_positions(struct service *service, const char *by)
 {
-    char sql[160];
-
-    (void)snprintf(sql, sizeof(sql),
-                   "update %s.relay_position set saved_at = saved_at - interval '%s'",
-                   service->schema, by);
-    superuser_run(sql);
+    superuser_run("update %s.relay_position set saved_at = saved_at - interval '%s'",
+                  service->schema, by);
 }
 
 static void wait_for_position(struct service *service, int n)

@@ -8,10 +8,7 @@
 /* Rows that no pass would see, and rows that each would. */
 static void change_position(const char *system, const char *change)
 {
-    char sql[200];
-
-    (void)snprintf(sql, sizeof(sql), "update %s_counter.relay_position set %s", system, change);
-    superuser_run(sql);
+    superuser_run("update %s_counter.relay_position set %s", system, change);
 }
 
 /* Returns how many events were published, or published again. */

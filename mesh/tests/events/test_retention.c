@@ -262,24 +262,18 @@ static void stop_watching(void)
  */
 static void watch_scans(const char *schema)
 {
-    char sql[1024];
-
-    (void)snprintf(sql, sizeof(sql),
-                   "create function %s.note_scan() returns event_trigger language plpgsql"
-                   "    security definer as $$ begin insert into %s.knob"
-                   " select seq_tup_read from pg_stat_xact_all_tables"
-                   "  where schemaname = '%s' and relname in ('outbox_rest', 'inbox_rest')"
-                   "    and exists (select from pg_locks where pid = pg_backend_pid()"
-                   "                   and relation = relid and mode = 'AccessExclusiveLock');"
-                   " perform pg_stat_force_next_flush();" /* what earlier transactions read */
-                   " end $$",
-                   schema, schema, schema);
-    superuser_run(sql);
-    (void)snprintf(sql, sizeof(sql),
-                   "create event trigger watch_scans on ddl_command_end"
-                   " execute function %s.note_scan()",
-                   schema);
-    superuser_run(sql);
+    superuser_run("create function %s.note_scan() returns event_trigger language plpgsql"
+                  "    security definer as $$ begin insert into %s.knob"
+                  " select seq_tup_read from pg_stat_xact_all_tables"
+                  "  where schemaname = '%s' and relname in ('outbox_rest', 'inbox_rest')"
+                  "    and exists (select from pg_locks where pid = pg_backend_pid()"
+                  "                   and relation = relid and mode = 'AccessExclusiveLock');"
+                  " perform pg_stat_force_next_flush();" /* what earlier transactions read */
+                  " end $$",
+                  schema, schema, schema);
+    superuser_run("create event trigger watch_scans on ddl_command_end"
+                  " execute function %s.note_scan()",
+                  schema);
     at_end(stop_watching);
 }
 
@@ -447,23 +441,17 @@ TEST(a_promise_that_a_reader_keeps_is_withdrawn_before_it_refuses_anything)
 /* Each note: a statement that deletes in a transaction which keeps everybody from some table. */
 static void watch_deletes(const char *schema)
 {
-    char sql[512];
-
-    (void)snprintf(sql, sizeof(sql),
-                   "create function %s.note_delete() returns trigger language plpgsql as $$ begin"
-                   " insert into %s.knob select 1 where exists (select from gone)"
-                   " and exists (select from pg_locks"
-                   "  where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
-                   "    and locktype = 'relation'); return null; end $$",
-                   schema, schema);
-    superuser_run(sql);
+    superuser_run("create function %s.note_delete() returns trigger language plpgsql as $$ begin"
+                  " insert into %s.knob select 1 where exists (select from gone)"
+                  " and exists (select from pg_locks"
+                  "  where pid = pg_backend_pid() and mode = 'AccessExclusiveLock'"
+                  "    and locktype = 'relation'); return null; end $$",
+                  schema, schema);
     for (int i = 0; i < 2; i++) {
-        (void)snprintf(sql, sizeof(sql),
-                       "create trigger note_delete after delete on %s.%s"
-                       "    referencing old table as gone"
-                       "    for each statement execute function %s.note_delete()",
-                       schema, i == 0 ? "outbox_rest" : "inbox_rest", schema);
-        superuser_run(sql);
+        superuser_run("create trigger note_delete after delete on %s.%s"
+                      "    referencing old table as gone"
+                      "    for each statement execute function %s.note_delete()",
+                      schema, i == 0 ? "outbox_rest" : "inbox_rest", schema);
     }
 }
 
