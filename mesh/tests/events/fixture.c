@@ -333,16 +333,21 @@ void wait_for_int(struct service *service, const char *sql, int64_t expected)
     }
 }
 
-void wait_for_counter(const char *name, uint64_t least)
+void wait_for_count(const char *name, const struct mesh_counter *counter, uint64_t least)
 {
     int64_t end_ns = mesh__in_ms(PATIENCE_MS);
 
-    while (counter_of(name) < least && mesh__now_ns() < end_ns) {
+    while (mesh_counter_value(counter) < least && mesh__now_ns() < end_ns) {
         pause_ms(5);
     }
-    if (counter_of(name) < least) {
-        fail_msg("%s is %" PRIu64 ", less than %" PRIu64, name, counter_of(name), least);
+    if (mesh_counter_value(counter) < least) {
+        fail_msg("%s is %" PRIu64 ", less than %" PRIu64, name, mesh_counter_value(counter), least);
     }
+}
+
+void wait_for_counter(const char *name, uint64_t least)
+{
+    wait_for_count(name, mesh_counter(name, "", NULL), least);
 }
 
 uint64_t counter_of(const char *name)

@@ -86,6 +86,8 @@ int tidy_up(void **state);
 void wait_for_int(struct service *service, const char *sql, int64_t expected);
 uint64_t counter_of(const char *name);
 void wait_for_counter(const char *name, uint64_t least);
+/* The same of a counter with labels; `name` is for the failure. */
+void wait_for_count(const char *name, const struct mesh_counter *counter, uint64_t least);
 /* A gauge of the share that the key belongs to. */
 double share_gauge(const char *name, const char *key);
 void wait_for_share_gauge(const char *name, const char *key, double least, double most);

@@ -40,21 +40,22 @@ static void key_beside(const char *like, const char *beginning, char ret_key[32]
     } while (mesh__partition(ret_key) != mesh__partition(like));
 }
 
-static uint64_t parked_as(const char *reason)
+static struct mesh_counter *parked_counter(const char *reason)
 {
     const char *labels[] = {"source", "counter", "reason", reason, NULL};
 
-    return mesh_counter_value(mesh_counter("mesh_events_parked_total", "", labels));
+    return mesh_counter("mesh_events_parked_total", "", labels);
+}
+
+static uint64_t parked_as(const char *reason)
+{
+    return mesh_counter_value(parked_counter(reason));
 }
 
 /* They are counted once they are parked. */
 static void wait_until_parked_as(const char *reason, uint64_t n)
 {
-    int64_t end_ns = mesh__in_ms(20000);
-
-    while (parked_as(reason) < n && mesh__now_ns() < end_ns) {
-        usleep(5000);
-    }
+    wait_for_count(reason, parked_counter(reason), n);
     CHECK_INT(parked_as(reason), n);
 }
 
