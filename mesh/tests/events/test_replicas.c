@@ -47,11 +47,9 @@ static void wait_for_beat(struct reader *reader)
     char sql[160];
 
     for (int i = 0; i < 2; i++) { /* the first one may have been under way */
-        int64_t at_us;
+        int64_t at_us = query_int(reader->consumer.service,
+                                  "select (extract(epoch from clock_timestamp()) * 1e6)::bigint");
 
-        (void)snprintf(sql, sizeof(sql),
-                       "select (extract(epoch from clock_timestamp()) * 1e6)::bigint");
-        at_us = query_int(reader->consumer.service, sql);
         (void)snprintf(sql, sizeof(sql),
                        "select count(*) from replica where id = '%s'"
                        " and extract(epoch from kept_at) * 1e6 > %" PRId64,
