@@ -96,23 +96,25 @@ static void wire_stop(void)
 
 /* ---- queues ------------------------------------------------------------------------------- */
 
-static struct wire_queue *queue_new(void)
-{
-    struct wire_queue *queue = mesh__calloc(1, sizeof(*queue));
-
-    queue->queue = grpc_completion_queue_create_for_next(NULL);
-    return queue;
-}
-
-static struct wire_queue *queue_new_told(void)
+static struct wire_queue *queue_of(grpc_cq_polling_type polling)
 {
     const grpc_completion_queue_attributes attributes = {
-        .version = 1, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = GRPC_CQ_NON_POLLING};
+        .version = 1, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = polling};
     struct wire_queue *queue = mesh__calloc(1, sizeof(*queue));
 
     queue->queue = grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes),
                                                 &attributes, NULL);
     return queue;
+}
+
+static struct wire_queue *queue_new(void)
+{
+    return queue_of(GRPC_CQ_DEFAULT_POLLING);
+}
+
+static struct wire_queue *queue_new_told(void)
+{
+    return queue_of(GRPC_CQ_NON_POLLING);
 }
 
 static struct wire_event queue_next(struct wire_queue *queue, int64_t deadline_ns)
