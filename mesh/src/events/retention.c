@@ -9,7 +9,7 @@
 #define SLICES 8 /* of what is kept */
 #define LONGEST_INTERVAL_MS 60000
 #define SHORTEST_INTERVAL_MS 250
-#define CUT_MS 600000
+#define CUT_MS 600000 /* it may have to read all of a large rest */
 
 static int64_t slice_ms(int64_t keep_s)
 {
@@ -69,19 +69,22 @@ static MESH_STATUS promise_and_cut(struct mesh_ctx *ctx, struct mesh_db *db,
 /* If this fails, the next run begins with it; once it is urgent, who is in the way is ended. */
 static void withdraw(struct mesh_ctx *ctx, struct mesh_db *db, const char *table)
 {
-    struct mesh_rows *rows;
-
     mesh_ignore(
-        mesh_db_query(ctx, db, &mesh__sql_withdraw_promise, MESH_ARGS(mesh_text(table)), &rows));
+        mesh_db_query(ctx, db, &mesh__sql_withdraw_promise, MESH_ARGS(mesh_text(table)), NULL));
 }
 
+/* With time of its own, whatever is left of the run's. */
 static MESH_STATUS cut(struct mesh_ctx *ctx, struct mesh_db *db, const struct table *table,
                        int64_t *ret_n)
 {
-    enum mesh_status status = promise_and_cut(ctx, db, table, ret_n);
+    cleanup_ctx struct mesh_ctx *long_ctx = mesh_ctx_fork(ctx);
+    enum mesh_status status;
 
+    long_ctx->deadline_ns = mesh__in_ms(CUT_MS);
+    status = promise_and_cut(long_ctx, db, table, ret_n);
     if (status != MESH_OK) {
-        withdraw(mesh_ctx_closing(ctx), db, table->name);
+        mesh__error_copy(ctx, long_ctx);
+        withdraw(mesh_ctx_closing(long_ctx), db, table->name);
     }
     return status;
 }
@@ -130,15 +133,13 @@ static bool tend(struct run *run, const struct table *table)
     int64_t made = 0;
     int64_t dropped = 0;
     int64_t deleted = 0;
-    cleanup_ctx struct mesh_ctx *long_ctx = mesh_ctx_fork(run->ctx);
 
-    long_ctx->deadline_ns = mesh__in_ms(CUT_MS);
     end_step(run, "drop", table, query(run->ctx, run->db, table->drop, MESH_ARGS(age), &dropped));
     end_step(run, "purge", table,
              query(run->ctx, run->db, table->purge,
                    MESH_ARGS(age, mesh_int64(MESH__RETENTION_PIECE)), &deleted));
-    /* Last, and with time of its own, since it may have to read all of a large rest. */
-    end_step(run, "cut", table, cut(long_ctx, run->db, table, &made));
+    /* Last: it may take long. */
+    end_step(run, "cut", table, cut(run->ctx, run->db, table, &made));
     mesh_counter_add(
         mesh_counter("mesh_slices_made_total", "Slices of outbox and inbox that were made", NULL),
         (uint64_t)made);

@@ -319,6 +319,7 @@ TEST(a_promise_that_was_not_kept_is_withdrawn)
         "create or replace function keep10_counter.check_promise(parent text) returns void"
         " language plpgsql as $$ begin raise exception using errcode = '57014'; end $$");
     CHECK(mesh__retention_run(service_ctx(service), &retention, &more) == MESH_DEADLINE_EXCEEDED);
+    CHECK(mesh_ctx_error(service->ctx)[0] != '\0'); /* for the log */
     CHECK_INT(query_int(service, NO_PROMISE), 0);
     CHECK_INT(query_int(service, "select count(*) from slice"), 0);
 }
