@@ -34,13 +34,10 @@ def first_effect(cluster, partitions, since):
 def take_over(cluster, owner):
     """An owner that hangs does nothing after `since`, so that what is done is the other's."""
     partitions = held(owner)
-    owner.pause()
-    since = cluster.query("select clock_timestamp()")[0][0]
-    try:
+    with owner.paused():
+        since = cluster.query("select clock_timestamp()")[0][0]
         eventually(lambda: first_effect(cluster, partitions, since) is not None, 30, "somebody took over")
         return first_effect(cluster, partitions, since)
-    finally:
-        owner.go_on()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 
 Runs under tests/support/with-servers. CMESH_BUILD names the build folder with the services.
 """
+import contextlib
 import os
 import pathlib
 import signal
@@ -126,6 +127,14 @@ class Process:
 
     def go_on(self):
         self.popen.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def paused(self):
+        self.pause()
+        try:
+            yield
+        finally:
+            self.go_on()
 
 
 def forget_earlier(admin):

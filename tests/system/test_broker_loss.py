@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker loses what it has stored, under load: each loss is noticed and made good, and nothing happens twice."""
-import contextlib
 import os
 import pathlib
 import shutil
@@ -94,15 +93,6 @@ def rescues(cluster, service):
     return cluster[service].metric("mesh_relay_rescues_total")
 
 
-@contextlib.contextmanager
-def paused(process):
-    process.pause()
-    try:
-        yield
-    finally:
-        process.go_on()
-
-
 def handled_as_noted(cluster):
     """Has every service handled as many events as it has noted that it had? None of them was started again."""
     for service in SERVICES:
@@ -121,10 +111,10 @@ def test_a_broker_that_loses_its_data_under_load_loses_no_event(cluster, store, 
         loss = lose(load)
         next(loss)
         # What the broker loses has been read by nobody: first what delivery tells, then what it is told.
-        with paused(cluster["customercenter"]):
+        with cluster["customercenter"].paused():
             wait_until_more_is_stored(cluster, load, RESCUERS)
             load.cancels = False  # delivery would have to answer
-            with paused(cluster["delivery"]):
+            with cluster["delivery"].paused():
                 wait_until_more_is_stored(cluster, load, ("order", "payment"))
                 next(loss, None)
                 eventually(lambda: rescues(cluster, "order") > before["order"], 20, "the loss is noticed")

@@ -84,11 +84,9 @@ def test_FS_D_2_two_hundred_parallel_orders_never_oversell(cluster, store):
                                         quantity=1) for _ in range(200)]
     headers = request_headers("/fashion.order.v1.OrderService/PlaceOrder")
     with contextlib.ExitStack() as stack:
-        cluster["order"].pause()  # until the last of them has been sent
-        stack.callback(cluster["order"].go_on)
-        clients = [stack.enter_context(Http2(cluster["order"].grpc_port)) for _ in requests]
-        streams = [c.call(headers, message(r.SerializeToString())) for c, r in zip(clients, requests)]
-        cluster["order"].go_on()
+        with cluster["order"].paused():  # until the last of them has been sent
+            clients = [stack.enter_context(Http2(cluster["order"].grpc_port)) for _ in requests]
+            streams = [c.call(headers, message(r.SerializeToString())) for c, r in zip(clients, requests)]
         assert {c.wait_for_end(s) for c, s in zip(clients, streams)} == {"answered"}
     counts = collections.Counter(c.status for c in clients)
     assert counts[grpc.StatusCode.OK.value[0]] <= 100 and counts[grpc.StatusCode.FAILED_PRECONDITION.value[0]] <= 100, counts
@@ -182,16 +180,13 @@ def test_FS_X_6_FS_X_7_FS_X_8_FS_X_9_a_cancel_keeps_every_row_and_gives_back_onc
 
 def test_cancel_before_the_delivery_has_started(cluster, store):
     product = store.register(stock=10)
-    cluster["delivery"].pause()
-    try:
+    with cluster["delivery"].paused():
         order = store.place(product, 4).order
         with pytest.raises(grpc.RpcError) as error:
             store.cancel(order.order_id)  # as a whole or not at all
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
         assert detail(error.value, "RetryInfo") is not None
         assert store.get_order(order.order_id).status == PLACED
-    finally:
-        cluster["delivery"].go_on()
     eventually(lambda: store.cancel(order.order_id))
     eventually(lambda: store.get_order(order.order_id).status == CANCELLED)
     eventually(lambda: store.stock(product) == 10)
@@ -200,16 +195,13 @@ def test_cancel_before_the_delivery_has_started(cluster, store):
 
 def test_a_payment_slower_than_its_timeout_settles_itself(cluster, store):
     product = store.register(stock=10)
-    cluster["payment"].pause()
-    try:
+    with cluster["payment"].paused():
         answer = store.place(product, 1)
         assert answer.order.status == Order.ORDER_STATUS_PAYMENT_PENDING
         assert answer.retry_after.ToMilliseconds() == 200
         # An unpaid order is cancelled at once, whatever payment does later.
         second = store.place(product, 2).order
         assert store.cancel(second.order_id).status == REJECTED
-    finally:
-        cluster["payment"].go_on()
     eventually(lambda: store.get_order(answer.order.order_id).status == SHIPPED)
     assert store.get_payment(answer.order.order_id).status == PAID
     eventually(lambda: store.stock(product) == 9)
