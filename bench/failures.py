@@ -6,8 +6,8 @@ import statistics
 import threading
 import time
 
+import memory
 from cluster import SERVICES, eventually
-from processes import memory_mb
 from programs import drain, program
 from servers import start_nats, stop_nats
 
@@ -72,8 +72,8 @@ def takeover(cluster, articles, times=3):
 
 
 # ---- the broker away -----------------------------------------------------------------------------
-def memory(cluster):
-    return {s: round(memory_mb(cluster[s].popen.pid), 1) for s in SERVICES}
+def memory_mb(cluster):
+    return {s: round(memory.now_kb(cluster[s]) / 1024, 1) for s in SERVICES}
 
 
 def handled(cluster):
@@ -85,20 +85,20 @@ def outage(cluster, away_s, busy_s, clients, articles):
     def load(seconds):
         return program("bench-load", "orders", cluster.address("order"), clients, seconds, articles, seconds=seconds)
 
-    before, n_before = memory(cluster), handled(cluster)
+    before, n_before = memory_mb(cluster), handled(cluster)
     stop_nats()
     try:
         away = load(away_s)
-        while_away = memory(cluster)
+        while_away = memory_mb(cluster)
     finally:
         start_nats()
     start = time.monotonic()
     busy = load(busy_s)
-    while_busy = memory(cluster)
+    while_busy = memory_mb(cluster)
     drained = drain(cluster, patience=600 + 2 * away_s, look=1) is not None
     empty_s = time.monotonic() - start
     events = handled(cluster) - n_before
     return {"away_s": away_s, "busy_s": busy_s, "clients": clients, "away": away, "busy": busy,
             "drained": drained, "empty_after_s": round(empty_s, 1), "events": round(events),
             "events_per_second": round(events / empty_s),
-            "memory_mb": {"before": before, "away": while_away, "busy": while_busy, "drained": memory(cluster)}}
+            "memory_mb": {"before": before, "away": while_away, "busy": while_busy, "drained": memory_mb(cluster)}}

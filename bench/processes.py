@@ -6,13 +6,6 @@ import pathlib
 from servers import nats_pid, postgres_pid
 
 
-def memory_mb(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmRSS")
-
-
 def stat(pid):
     """Parent, own ticks, ticks of the children that have ended."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

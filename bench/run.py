@@ -121,7 +121,7 @@ def memory(cluster):
     looks = [None]
 
     def at_rest():
-        looks.append(failures.memory(cluster))
+        looks.append(failures.memory_mb(cluster))
         time.sleep(0.5)
         return looks[-1] == looks[-2]
 
