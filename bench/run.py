@@ -51,11 +51,11 @@ def listening_port():
 class Bench(Cluster):
     """The services as in production, without the settings that the tests like; but with a short retention."""
 
+    free_port = staticmethod(listening_port)
+
     def __init__(self, folder):
         super().__init__(folder)
         self.processes["echo"] = [Process(self, "echo", 0)]
-        for service in self.processes:
-            self[service].grpc_port, self[service].http_port = listening_port(), listening_port()
 
     def env(self, service):
         env = super().env(service)
@@ -65,13 +65,6 @@ class Bench(Cluster):
 
     def binary(self, service):
         return self.build / "bench/bench-echo" if service == "echo" else super().binary(service)
-
-    def add_replica(self, service):
-        process = Process(self, service, len(self.processes[service]))
-        process.grpc_port, process.http_port = listening_port(), listening_port()
-        self.processes[service].append(process)
-        process.start()
-        return process
 
     def stop(self):
         self["echo"].stop()

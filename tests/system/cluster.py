@@ -53,8 +53,8 @@ class Process:
     def __init__(self, cluster, service, index):
         self.service = service
         self.cluster = cluster
-        self.grpc_port = free_port()
-        self.http_port = free_port()
+        self.grpc_port = cluster.free_port()
+        self.http_port = cluster.free_port()
         self.log_path = cluster.folder / f"{service}-{index}.log"
         self.popen = None
 
@@ -155,6 +155,8 @@ async def delete_stream(js):
 
 
 class Cluster:
+    free_port = staticmethod(free_port)
+
     def __init__(self, folder, settings=None):
         self.folder = pathlib.Path(folder)
         self.build = pathlib.Path(os.environ["CMESH_BUILD"])
