@@ -11,18 +11,8 @@ from cluster import SERVICES, eventually
 from programs import drain, program
 from servers import start_nats, stop_nats
 
-PARTITIONS = 8
-
 
 # ---- takeover ------------------------------------------------------------------------------------
-def held(process):
-    return [i for i in range(PARTITIONS) if process.metric("mesh_lease_held", lease=f"partition/{i}")]
-
-
-def shared_out(processes):
-    return [len(held(p)) for p in processes] == [PARTITIONS // len(processes)] * len(processes)
-
-
 def first_effect(cluster, partitions, since):
     """Seconds from `since` until the transaction of the first effect in these partitions began."""
     return cluster.query("""select extract(epoch from min(created_at) - %s)::float8
@@ -33,7 +23,7 @@ def first_effect(cluster, partitions, since):
 
 def take_over(cluster, owner):
     """An owner that hangs does nothing after `since`, so that what is done is the other's."""
-    partitions = held(owner)
+    partitions = owner.partitions()
     with owner.paused():
         since = cluster.query("select clock_timestamp()")[0][0]
         eventually(lambda: first_effect(cluster, partitions, since) is not None, 30, "somebody took over")
@@ -63,9 +53,9 @@ def takeover(cluster, articles, times=3):
     found = []
     with orders_meanwhile(cluster, articles):
         for number in range(times):
-            eventually(lambda: shared_out(replicas), 30, "the partitions are shared out")
+            cluster.wait_until_shared_out("delivery", 30)
             found.append(take_over(cluster, replicas[number % 2]))
-    eventually(lambda: shared_out(replicas), 30, "the partitions are shared out")
+    cluster.wait_until_shared_out("delivery", 30)
     replicas[1].stop()
     drain(cluster)
     return {"s": round(statistics.median(found), 2), "each_s": [round(s, 2) for s in found]}

@@ -22,6 +22,7 @@ from broker import with_jetstream
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVICES = ("product", "payment", "delivery", "customercenter", "order")
 PEERS = {"order": ("product", "payment", "delivery")}
+PARTITIONS = 8
 
 
 def free_port():
@@ -100,6 +101,10 @@ class Process:
                 if all(f'{k}="{v}"' in line for k, v in labels.items()):
                     total += float(line.rsplit(" ", 1)[1])
         return total
+
+    def partitions(self):
+        """Those that this replica reads."""
+        return [i for i in range(PARTITIONS) if self.metric("mesh_lease_held", lease=f"partition/{i}")]
 
     def connected(self):
         """Are all of its connections to the broker there? A service is ready without."""
@@ -217,6 +222,18 @@ class Cluster:
         self.processes[service].append(process)
         process.start()
         return process
+
+    def wait_until_shared_out(self, service, seconds=10):
+        """Until the replicas that run read all partitions, none of them more than its part."""
+        live = [p for p in self.processes[service] if p.popen is not None]
+
+        def shared_out():
+            counts = [len(p.partitions()) for p in live]
+            assert sum(counts) == PARTITIONS, counts
+            assert max(counts) <= -(-PARTITIONS // len(live)), counts
+            return True
+
+        eventually(shared_out, seconds, f"the partitions of {service} are shared out")
 
     def stop(self):
         """Ends everything, in the order of ./run; every process must end cleanly."""

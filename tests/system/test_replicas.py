@@ -9,32 +9,14 @@ import time
 import psycopg
 
 from books import books_are_right, events_are_right, wait_until_right
-from cluster import SERVICES, eventually
+from cluster import PARTITIONS, SERVICES, eventually
 from load import Known, Load
 
 ORDERS = int(os.environ.get("CMESH_REPLICA_ORDERS", "400"))
 SILENT = "customercenter"  # tells nothing, and so has no relay
 READERS = ("delivery", "customercenter")
 STOCK = 1000000
-PARTITIONS = 8
 TAKEOVER = 5  # seconds
-
-
-def held(process):
-    """How many partitions this replica reads."""
-    return sum(process.metric("mesh_lease_held", lease=f"partition/{i}") for i in range(PARTITIONS))
-
-
-def shared_out(processes):
-    counts = [held(p) for p in processes]
-    assert sum(counts) == PARTITIONS, counts
-    assert max(counts) <= -(-PARTITIONS // len(processes)), counts
-    return True
-
-
-def wait_until_shared_out(cluster, service, seconds=10):
-    live = [p for p in cluster.processes[service] if p.popen is not None]
-    eventually(lambda: shared_out(live), seconds, f"the partitions of {service} are shared out")
 
 
 def test_CP_24_E2E_FS_9_one_three_one_replicas_under_load(cluster, store):
@@ -45,20 +27,20 @@ def test_CP_24_E2E_FS_9_one_three_one_replicas_under_load(cluster, store):
         for service in READERS:
             for _ in range(2):
                 cluster.add_replica(service)
-            wait_until_shared_out(cluster, service)
+            cluster.wait_until_shared_out(service)
         load.wait_for_more(part)
         for service in READERS:  # one dies without a word
             cluster.processes[service][1].kill()
-            wait_until_shared_out(cluster, service, TAKEOVER)
+            cluster.wait_until_shared_out(service, TAKEOVER)
         load.wait_for_more(part)
         for service in READERS:
             cluster.processes[service][1].start()
-            wait_until_shared_out(cluster, service)
+            cluster.wait_until_shared_out(service)
         load.wait_for_more(part)
         for service in READERS:
             for process in cluster.processes[service][1:]:
                 process.stop()
-            wait_until_shared_out(cluster, service)
+            cluster.wait_until_shared_out(service)
         load.wait_for_more(part)
     wait_until_right(cluster, store, products, STOCK, load.result(), 30)
 
@@ -70,18 +52,18 @@ def has_relay(process):
 def add_owner_of_relay(cluster, service):
     """A second replica that publishes and reads half of the partitions; the first one goes on answering."""
     owner = cluster.add_replica(service)
-    wait_until_shared_out(cluster, service)
+    cluster.wait_until_shared_out(service)
     cluster[service].stop()
-    eventually(lambda: held(owner) == PARTITIONS and has_relay(owner), 10, f"{service} is handed over")
+    eventually(lambda: len(owner.partitions()) == PARTITIONS and has_relay(owner), 10, f"{service} is handed over")
     cluster[service].start()
-    wait_until_shared_out(cluster, service)
-    assert has_relay(owner) and held(owner) > 0
+    cluster.wait_until_shared_out(service)
+    assert has_relay(owner) and len(owner.partitions()) > 0
     return owner
 
 
 def all_held_without(cluster, service, hung):
     live = [p for p in cluster.processes[service] if p.popen is not None and p is not hung]
-    return sum(held(p) for p in live) == PARTITIONS and any(has_relay(p) for p in live)
+    return sum(len(p.partitions()) for p in live) == PARTITIONS and any(has_relay(p) for p in live)
 
 
 def test_replicas_that_hang_are_taken_over_from_and_do_no_harm_when_they_go_on(cluster, store):
@@ -98,7 +80,7 @@ def test_replicas_that_hang_are_taken_over_from_and_do_no_harm_when_they_go_on(c
     wait_until_right(cluster, store, products, STOCK, load.result(), 30)  # while they hang
     for service, owner in owners.items():
         owner.go_on()
-        wait_until_shared_out(cluster, service)
+        cluster.wait_until_shared_out(service)
     wait_until_right(cluster, store, products, STOCK, load.result(), 30)
     for owner in owners.values():
         owner.stop()
@@ -119,7 +101,7 @@ def test_a_replica_stopped_in_the_middle_of_a_batch_keeps_no_locks_and_its_late_
     product = store.register(stock=STOCK)
     before = replicas_of(cluster, "delivery")
     hung = cluster.add_replica("delivery")
-    wait_until_shared_out(cluster, "delivery")
+    cluster.wait_until_shared_out("delivery")
     (name,) = replicas_of(cluster, "delivery") - before
     ended = cluster["delivery"].metric("mesh_replica_sessions_ended_total")
     with psycopg.connect(cluster.database_url) as admin:
@@ -134,6 +116,6 @@ def test_a_replica_stopped_in_the_middle_of_a_batch_keeps_no_locks_and_its_late_
     eventually(lambda: books_are_right(store, [product], STOCK, known), 10, "the books are right without it")
     assert cluster["delivery"].metric("mesh_replica_sessions_ended_total") > ended
     hung.go_on()
-    wait_until_shared_out(cluster, "delivery")
+    cluster.wait_until_shared_out("delivery")
     assert books_are_right(store, [product], STOCK, known) and events_are_right(cluster)
     hung.stop()
