@@ -4,19 +4,16 @@
 #include "app/contradictions.h"
 #include "app/values.h"
 #include "core/arena.h"
+#include "core/file.h"
 #include "mesh/cleanup.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX 65536 /* bytes of a value that comes from a file */
-#define SHOWN_MAX 100  /* bytes of a value that are repeated in an error */
 
 struct mesh__config {
     struct mesh_arena *arena;
@@ -296,21 +293,6 @@ static const char *find(char *const *env, const char *name, const char *suffix)
     return NULL;
 }
 
-/* Makes foreign text fit into a sentence: no control characters, not long. */
-static const char *shown(const char *text, char buffer[SHOWN_MAX + 4])
-{
-    size_t size = strnlen(text, SHOWN_MAX);
-
-    for (size_t i = 0; i < size; i++) {
-        buffer[i] = text[i];
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
-            buffer[i] = '?';
-        }
-    }
-    memcpy(buffer + size, text[size] == '\0' ? "" : "...", text[size] == '\0' ? 1 : 4);
-    return buffer;
-}
-
 /* suffix: where the value came from, "" or "_FILE". */
 static bool refuse(struct reading *reading, const struct mesh__variable *variable,
                    const char *suffix, const char *text)
@@ -318,7 +300,7 @@ static bool refuse(struct reading *reading, const struct mesh__variable *variabl
     const char *part_expected;
     const char *part;
     char expected[160];
-    char buffer[SHOWN_MAX + 4];
+    char buffer[MESH__SHOWN_SIZE];
     const char *before = suffix[0] == '\0' ? "" : "the content of ";
 
     mesh__value_expected(variable, expected, sizeof(expected));
@@ -336,66 +318,42 @@ static bool refuse(struct reading *reading, const struct mesh__variable *variabl
                     part_expected != NULL ? part_expected : expected);
     }
     return fail(reading, "%s%s%s is \"%s\", expected %s.", before, variable->name, suffix,
-                shown(text, buffer), expected);
+                mesh__shown(text, buffer), expected);
 }
 
 static bool refuse_file(struct reading *reading, const struct mesh__variable *variable,
                         const char *path, const char *why)
 {
-    char buffer[SHOWN_MAX + 4];
+    char buffer[MESH__SHOWN_SIZE];
 
     return fail(reading, "%s_FILE is \"%s\", expected a file with the value (%s).", variable->name,
-                shown(path, buffer), why);
-}
-
-/* Of a file that reading does not wait for; NULL: it is one. */
-static const char *unreadable(int fd)
-{
-    struct stat about;
-
-    if (fd < 0 || fstat(fd, &about) != 0) {
-        return strerror(errno);
-    }
-    if (S_ISDIR(about.st_mode)) {
-        return strerror(EISDIR);
-    }
-    return S_ISREG(about.st_mode) ? NULL : "not a regular file";
+                mesh__shown(path, buffer), why);
 }
 
 static bool read_file(struct reading *reading, const struct mesh__variable *variable,
                       const char *path, const char **ret_text)
 {
-    /* O_NONBLOCK: opening a pipe would wait for who writes into it. */
-    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    const char *why = unreadable(fd);
-    char *text;
-    size_t size = 0;
-    ssize_t n;
+    struct mesh__text text = {0};
+    char why[128];
+    char *copy;
+    bool fine = mesh__file_read(path, FILE_MAX, &text, why, sizeof(why));
+    cleanup_free char *bytes = text.bytes;
 
-    if (why != NULL) {
+    if (!fine) {
         return refuse_file(reading, variable, path, why);
     }
-    text = mesh__arena_alloc(reading->config->arena, FILE_MAX + 1);
-    while ((n = read(fd, text + size, FILE_MAX + 1 - size)) > 0) {
-        size += (size_t)n;
-    }
-    if (n < 0) {
-        return refuse_file(reading, variable, path, strerror(errno));
-    }
-    if (size > FILE_MAX) {
-        return refuse_file(reading, variable, path, "it is larger than 64 KiB");
-    }
-    if (memchr(text, '\0', size) != NULL) {
+    if (memchr(bytes, '\0', text.size) != NULL) {
         return refuse_file(reading, variable, path, "it contains a NUL byte");
     }
-    if (size > 0 && text[size - 1] == '\n') {
-        size--;
+    if (text.size > 0 && bytes[text.size - 1] == '\n') {
+        bytes[--text.size] = '\0';
     }
-    if (size > 0 && text[size - 1] == '\r') {
-        size--;
+    if (text.size > 0 && bytes[text.size - 1] == '\r') {
+        bytes[--text.size] = '\0';
     }
-    text[size] = '\0';
-    *ret_text = text;
+    copy = mesh__arena_alloc(reading->config->arena, text.size + 1);
+    memcpy(copy, bytes, text.size + 1);
+    *ret_text = copy;
     return true;
 }
 

@@ -61,3 +61,19 @@ void mesh__text_printf(struct mesh__text *text, const char *format, ...)
     va_end(args);
     text->size += size > 0 ? (size_t)size : 0;
 }
+
+const char *mesh__shown(const char *text, char ret_buffer[MESH__SHOWN_SIZE])
+{
+    static const char ellipsis[] = "...";
+    size_t max = MESH__SHOWN_SIZE - sizeof(ellipsis);
+    size_t size = strnlen(text, max);
+
+    for (size_t i = 0; i < size; i++) {
+        ret_buffer[i] = text[i];
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
+            ret_buffer[i] = '?';
+        }
+    }
+    memcpy(ret_buffer + size, text[size] == '\0' ? "" : ellipsis, text[size] == '\0' ? 1 : 4);
+    return ret_buffer;
+}

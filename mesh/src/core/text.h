@@ -19,4 +19,9 @@ void mesh__text_adds(struct mesh__text *text, const char *string);
 void mesh__text_printf(struct mesh__text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#define MESH__SHOWN_SIZE 104
+
+/* Makes foreign text fit into a sentence: no control characters, not long. Returns the buffer. */
+const char *mesh__shown(const char *text, char ret_buffer[MESH__SHOWN_SIZE]);
+
 #endif
