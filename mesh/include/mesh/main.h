@@ -67,9 +67,9 @@ struct mesh_app_spec {
 };
 
 /*
- * Runs one of the subcommands serve, migrate, check, version; --help prints them and the table of
- * environment variables. Returns the process's exit code: 0 fine, 1 failed, 2 wrong usage or
- * configuration.
+ * Runs one of the subcommands serve, migrate, check, policy, version; --help prints them and the
+ * table of environment variables. Returns the process's exit code: 0 fine, 1 failed, 2 wrong usage
+ * or configuration.
  */
 int mesh_main(int argc, char **argv, const struct mesh_app_spec *spec);
 

@@ -128,7 +128,7 @@ bool mesh__value_parse(const struct mesh__variable *variable, const char *text, 
         *ret_number = strcmp(text, "true") == 0;
         return *ret_number != 0 || strcmp(text, "false") == 0;
     case KIND_CHOICE:
-        return mesh__is_choice(variable->choices, text);
+        return mesh__find_choice(variable->choices, text) >= 0;
     case KIND_LISTEN:
         return mesh__parse_address(text, 0, host, &number);
     case KIND_POSTGRES:
@@ -140,25 +140,6 @@ bool mesh__value_parse(const struct mesh__variable *variable, const char *text, 
         return is_target(text);
     }
     return false;
-}
-
-/* "a|b|c" as "a, b or c". */
-static void list_choices(const char *choices, char *ret_text, size_t size)
-{
-    size_t used = 0;
-
-    for (const char *c = choices; *c != '\0' && used + 5 < size; c++) {
-        if (*c != '|') {
-            ret_text[used++] = *c;
-        } else if (strchr(c + 1, '|') == NULL) {
-            memcpy(ret_text + used, " or ", 4);
-            used += 4;
-        } else {
-            memcpy(ret_text + used, ", ", 2);
-            used += 2;
-        }
-    }
-    ret_text[used] = '\0';
 }
 
 void mesh__value_expected(const struct mesh__variable *variable, char *ret_text, size_t size)
@@ -174,7 +155,7 @@ void mesh__value_expected(const struct mesh__variable *variable, char *ret_text,
     };
 
     if (variable->kind == KIND_CHOICE) {
-        list_choices(variable->choices, ret_text, size);
+        mesh__list_choices(variable->choices, ret_text, size);
     } else if (variable->kind == KIND_INT64) {
         (void)snprintf(ret_text, size, "a whole number from %" PRId64 " to %" PRId64, variable->min,
                        variable->max);

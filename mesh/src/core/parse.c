@@ -34,19 +34,37 @@ bool mesh__is_visible(const char *text, size_t size)
     return true;
 }
 
-bool mesh__is_choice(const char *choices, const char *text)
+int mesh__find_choice(const char *choices, const char *text)
 {
     size_t size = strlen(text);
 
-    while (*choices != '\0') {
+    for (int i = 0; *choices != '\0'; i++) {
         size_t choice = strcspn(choices, "|");
 
         if (choice == size && memcmp(choices, text, size) == 0) {
-            return true;
+            return i;
         }
         choices += choice + (choices[choice] == '|' ? 1 : 0);
     }
-    return false;
+    return -1;
+}
+
+void mesh__list_choices(const char *choices, char *ret_text, size_t size)
+{
+    size_t used = 0;
+
+    for (const char *c = choices; *c != '\0' && used + 5 < size; c++) {
+        if (*c != '|') {
+            ret_text[used++] = *c;
+        } else if (strchr(c + 1, '|') == NULL) {
+            memcpy(ret_text + used, " or ", 4);
+            used += 4;
+        } else {
+            memcpy(ret_text + used, ", ", 2);
+            used += 2;
+        }
+    }
+    ret_text[used] = '\0';
 }
 
 bool mesh__parse_address(const char *text, int64_t min_port, char ret_host[MESH__HOST_SIZE],

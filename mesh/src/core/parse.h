@@ -13,8 +13,10 @@
 bool mesh__parse_int64(const char *text, int64_t *ret_number);
 /* Whether there are neither blanks nor control characters. */
 bool mesh__is_visible(const char *text, size_t size);
-/* Whether text is one of the words of "a|b|c". */
-bool mesh__is_choice(const char *choices, const char *text);
+/* Which word of "a|b|c" text is; -1: none. */
+int mesh__find_choice(const char *choices, const char *text);
+/* "a|b|c" as "a, b or c". */
+void mesh__list_choices(const char *choices, char *ret_text, size_t size);
 /* "host:port" or "[ipv6]:port"; min_port is 0 or 1. */
 bool mesh__parse_address(const char *text, int64_t min_port, char ret_host[MESH__HOST_SIZE],
                          int64_t *ret_port);

@@ -103,7 +103,7 @@ static void look_at(void *arg, const char *key, const char *value)
             if (!is_number(value, strlen(value), INT_MIN, INT_MAX)) {
                 found(look, rules[i].what, "a whole number");
             }
-        } else if (!mesh__is_choice(rules[i].choices, value)) {
+        } else if (mesh__find_choice(rules[i].choices, value) < 0) {
             found(look, rules[i].what, rules[i].choices);
         }
     }
