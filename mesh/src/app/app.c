@@ -70,6 +70,18 @@ struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
     return mesh__events_new(&options);
 }
 
+struct mesh__policies *mesh__app_policies_new(const struct mesh_app_spec *spec,
+                                              const struct mesh__config *config, char *error,
+                                              size_t error_size)
+{
+    const struct mesh__policy_options options = {
+        .file = mesh__config_text(config, VAR_POLICY_FILE),
+        .peers = spec->peers,
+    };
+
+    return mesh__policies_new(&options, error, error_size);
+}
+
 /* ---- for start functions -------------------------------------------------------------------- */
 
 struct mesh_db *mesh_app_db(struct mesh_app *app)

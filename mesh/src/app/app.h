@@ -11,6 +11,7 @@
 #include "app/stop.h"
 #include "events/events.h"
 #include "events/retention.h"
+#include "policy/policies.h"
 #include "rpc/server.h"
 
 struct mesh__names {
@@ -28,6 +29,7 @@ struct mesh_app {
     struct mesh__readiness *readiness;
     struct mesh__http *http;
     struct mesh_db *db; /* NULL: the service has none */
+    struct mesh__policies *policies;
     struct mesh_client **peers;
     size_t n_peers;
     struct mesh__signals *signals;
@@ -56,9 +58,16 @@ struct mesh_events *mesh__app_events_new(const struct mesh_app_spec *spec,
                                          const struct mesh__names *names, struct mesh_db *db,
                                          struct mesh__leases *leases, void *state);
 
+/* What the peers are called by; NULL with a sentence in error. */
+struct mesh__policies *mesh__app_policies_new(const struct mesh_app_spec *spec,
+                                              const struct mesh__config *config, char *error,
+                                              size_t error_size);
+
 /* The subcommands; each returns the exit code. */
 int mesh__serve(const struct mesh_app_spec *spec, const struct mesh__config *config);
 int mesh__migrate_command(const struct mesh_app_spec *spec, const struct mesh__config *config);
 int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__config *config);
+/* What every method gets by a file, or why it is refused. */
+int mesh__policy_command(const struct mesh_app_spec *spec, const char *file);
 
 #endif

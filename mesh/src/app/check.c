@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands that look or work once: migrate and check. */
+/* The subcommands that look or work once: migrate, check and policy. */
 #include "app/app.h"
 #include "app/values.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "core/text.h"
 #include "db/db_impl.h"
 
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -30,6 +32,16 @@ static void say(struct check *check, const char *what, enum mesh_status status, 
         (void)printf("failed  %s: %s\n", what, text);
         check->failed = true;
     }
+}
+
+static void check_policy(struct check *check)
+{
+    char error[1024];
+    struct mesh__policies *policies =
+        mesh__app_policies_new(check->spec, check->config, error, sizeof(error));
+
+    say(check, "policy", policies != NULL ? MESH_OK : MESH_INVALID_ARGUMENT, error);
+    mesh__policies_free(policies);
 }
 
 static void check_database(struct check *check)
@@ -106,6 +118,7 @@ int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__con
 
     mesh__app_names(spec, &check.names);
     say(&check, "configuration", MESH_OK, "");
+    check_policy(&check);
     if ((needs & NEED_DATABASE) != 0) {
         check_database(&check);
         check_session_database(&check);
@@ -151,4 +164,22 @@ int mesh__migrate_command(const struct mesh_app_spec *spec, const struct mesh__c
     mesh__ctx_free(ctx);
     mesh__db_free(db);
     return status == MESH_OK ? 0 : 1;
+}
+
+int mesh__policy_command(const struct mesh_app_spec *spec, const char *file)
+{
+    const struct mesh__policy_options options = {.file = file, .peers = spec->peers};
+    char error[1024];
+    struct mesh__policy *policy = mesh__policy_read(&options, error, sizeof(error));
+    struct mesh__text text = {0};
+
+    if (policy == NULL) {
+        (void)fprintf(stderr, "%s\n", error);
+        return 1;
+    }
+    mesh__policy_print(policy, &text);
+    (void)printf("ok      %s\n%s", file, text.bytes);
+    free(text.bytes);
+    mesh__policy_release(policy);
+    return 0;
 }

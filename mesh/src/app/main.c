@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define WORDS_WIDTH 17    /* of a subcommand with what follows it */
 #define FILES_MAX 1048576 /* some systems allow a billion, and then loops over all of them hurt */
 
 enum { EXIT_USAGE = 2 };
@@ -23,17 +24,19 @@ static int serve(const struct mesh_app_spec *spec, const struct mesh__config *co
 
 static const struct command {
     const char *name;
+    const char *words; /* that follow it */
     int (*run)(const struct mesh_app_spec *spec, const struct mesh__config *config);
     bool configured;
     unsigned needs; /* the variables that must be there */
     const char *meaning;
 } commands[] = {
-    {"serve", serve, true, NEED_ALL, "runs the service until SIGTERM"},
-    {"migrate", mesh__migrate_command, true, NEED_DATABASE,
+    {"serve", "", serve, true, NEED_ALL, "runs the service until SIGTERM"},
+    {"migrate", "", mesh__migrate_command, true, NEED_DATABASE,
      "brings the schema of the database up to date"},
-    {"check", mesh__check_command, true, NEED_ALL,
+    {"check", "", mesh__check_command, true, NEED_ALL,
      "checks the configuration and what it points to"},
-    {"version", version, false, 0, "prints name and version"},
+    {"policy", " check FILE", NULL, false, 0, "prints what every method gets by a policy file"},
+    {"version", "", version, false, 0, "prints name and version"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -71,9 +74,11 @@ static int help(const struct mesh_app_spec *spec)
     (void)printf("%s-%s: %s\n\nusage: %s-%s COMMAND\n\n", spec->system, spec->name, spec->summary,
                  spec->system, spec->name);
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        (void)printf("  %-8s  %s\n", commands[i].name, commands[i].meaning);
+        (void)printf("  %s%-*s  %s\n", commands[i].name,
+                     WORDS_WIDTH - (int)strlen(commands[i].name), commands[i].words,
+                     commands[i].meaning);
     }
-    (void)printf("  %-8s  %s\n\n", "--help", "prints this");
+    (void)printf("  %-*s  %s\n\n", WORDS_WIDTH, "--help", "prints this");
     (void)printf(
         "Environment variables. NAME_FILE=PATH instead of NAME=VALUE takes the value from a "
         "file.\n\n");
@@ -140,16 +145,22 @@ static int run_words(int argc, char **argv, const struct mesh_app_spec *spec)
         return help(spec);
     }
     if (argc < 2) {
-        return refuse(spec, "no command is given, expected serve, migrate, check, version or "
-                            "--help.");
+        return refuse(spec, "no command is given, expected serve, migrate, check, policy, version "
+                            "or --help.");
     }
     command = find_command(argv[1]);
     if (command == NULL) {
-        (void)snprintf(
-            sentence, sizeof(sentence),
-            "\"%.100s\" is not a command, expected serve, migrate, check, version or --help.",
-            argv[1]);
+        (void)snprintf(sentence, sizeof(sentence),
+                       "\"%.100s\" is not a command, expected serve, migrate, check, policy, "
+                       "version or --help.",
+                       argv[1]);
         return refuse(spec, sentence);
+    }
+    if (command->run == NULL) {
+        if (argc != 4 || strcmp(argv[2], "check") != 0) {
+            return refuse(spec, "policy is followed by check and the name of a file.");
+        }
+        return mesh__policy_command(spec, argv[3]);
     }
     if (argc > 2) {
         (void)snprintf(sentence, sizeof(sentence),

@@ -70,6 +70,19 @@ static bool start_http(struct mesh_app *app)
     return app->http != NULL;
 }
 
+/* ---- policy --------------------------------------------------------------------------------- */
+
+static bool make_policies(struct mesh_app *app)
+{
+    char error[1024];
+
+    app->policies = mesh__app_policies_new(app->spec, app->config, error, sizeof(error));
+    if (app->policies == NULL) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "%s (MESH_POLICY_FILE)", error);
+    }
+    return app->policies != NULL;
+}
+
 /* ---- database ------------------------------------------------------------------------------- */
 
 static struct mesh_ctx *new_ctx(struct mesh_app *app, int64_t timeout_ms)
@@ -328,6 +341,7 @@ static bool start_threads(struct mesh_app *app)
         app->upkeep_jobs = start_upkeep(app);
     }
     mesh__leases_start(app->leases);
+    mesh__policies_start(app->policies);
     mesh__readiness_start(app->readiness, app->db, app->server);
     return true;
 }
@@ -338,8 +352,8 @@ static bool start_threads(struct mesh_app *app)
 static bool start_all(struct mesh_app *app)
 {
     static bool (*const steps[])(struct mesh_app *) = {
-        start_http,  wait_for_database, make_peers,   start_service,
-        make_leases, make_events,       start_server, start_threads};
+        make_policies, start_http,  wait_for_database, make_peers,   start_service,
+        make_leases,   make_events, start_server,      start_threads};
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (!steps[i](app) || atomic_load(mesh__stop_flag(app->stop))) {
@@ -379,6 +393,7 @@ static void stop_all(struct mesh_app *app)
         mesh_client_free(app->peers[i]);
     }
     free(app->peers);
+    mesh__policies_free(app->policies);
     mesh__db_free(app->db);
     mesh__http_stop(app->http);
     mesh__signals_free(app->signals);

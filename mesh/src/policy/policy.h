@@ -12,7 +12,7 @@
 struct mesh_peer;
 struct mesh__text;
 
-#define MESH__POLICY_FILE_MAX (1024 * 1024) /* bytes: no ConfigMap can be larger */
+#define MESH__POLICY_FILE_MAX ((size_t)1 << 20) /* bytes: no ConfigMap can be larger */
 
 /* Who enforces it beside this process. */
 enum mesh__policy_mode { MESH__MODE_LIBRARY, MESH__MODE_ISTIO, MESH__MODE_PROXYLESS };
@@ -98,6 +98,7 @@ struct mesh__policy;
 struct mesh__policy_options {
     const char *file;              /* its name, for errors */
     const struct mesh_peer *peers; /* name NULL at the end; NULL: none */
+    int settle_ms; /* from a change to a look at it; 0: 100. Of mesh__policies_new() alone. */
 };
 
 /*

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N_KINDS 4
-#define N_LEVELS 3
+#define N_KINDS ((size_t)4)
+#define N_LEVELS ((size_t)3)
 
 /* ---- layers --------------------------------------------------------------------------------- */
 

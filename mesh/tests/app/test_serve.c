@@ -465,12 +465,15 @@ TEST(wrong_usage_is_one_sentence_and_code_2)
     reset();
     CHECK_INT(RUN(), 2);
     CHECK_TEXT(child.text, "test-shop: no command is given, expected serve, migrate, check, "
-                           "version or --help.\n");
+                           "policy, version or --help.\n");
     CHECK_INT(RUN("fly"), 2);
     CHECK_TEXT(child.text, "test-shop: \"fly\" is not a command, expected serve, migrate, check, "
-                           "version or --help.\n");
+                           "policy, version or --help.\n");
     CHECK_INT(RUN("serve", "now"), 2);
     CHECK_TEXT(child.text, "test-shop: serve takes no arguments, but there is \"now\".\n");
+    CHECK_INT(RUN("policy", "check"), 2);
+    CHECK_TEXT(child.text, "test-shop: policy is followed by check and the name of a file.\n");
+    CHECK_INT(RUN("policy", "look", "policy.json"), 2);
     CHECK_INT(RUN("serve"), 2);
     CHECK(strncmp(child.text, "test-shop: DATABASE_URL is not set, expected ", 45) == 0);
 }
@@ -574,12 +577,100 @@ TEST(check_tells_every_part)
     start_with("check", NULL);
     CHECK_INT(child_wait(&child), 0);
     CHECK(strstr(said(), "ok      configuration\n") != NULL);
+    CHECK(strstr(said(), "ok      policy\n") != NULL);
     CHECK(strstr(said(), "ok      database\n") != NULL);
     CHECK(strstr(said(), "ok      migrations\n") != NULL);
     CHECK(strstr(said(), "ok      session database\n") != NULL);
     CHECK(strstr(said(), "ok      broker\n") != NULL);
     CHECK(strstr(said(), "ok      peer payment\n") != NULL);
     CHECK(strstr(said(), "ok      peer stock\n") != NULL);
+}
+
+/* ---- the policy ----------------------------------------------------------------------------- */
+
+static char policy_file[64];
+
+static void write_policy(const char *inside)
+{
+    char path[80];
+    FILE *out;
+
+    (void)snprintf(path, sizeof(path), "%s.new", policy_file);
+    out = fopen(path, "w");
+    CHECK(out != NULL);
+    CHECK(fprintf(out, "{\"schema\": \"mesh-policy/v1\", \"mode\": \"library\"%s}", inside) > 0);
+    CHECK(fclose(out) == 0);
+    CHECK(rename(path, policy_file) == 0);
+}
+
+static const char *make_policy(const char *inside)
+{
+    static char variable[96];
+    int fd;
+
+    (void)snprintf(policy_file, sizeof(policy_file), "/tmp/mesh-serve-policy-XXXXXX");
+    fd = mkstemp(policy_file);
+    CHECK(fd >= 0 && close(fd) == 0);
+    write_policy(inside);
+    (void)snprintf(variable, sizeof(variable), "MESH_POLICY_FILE=%s", policy_file);
+    return variable;
+}
+
+TEST(policy_check_tells_what_every_method_gets_or_what_is_wrong)
+{
+    char sentence[160];
+
+    reset();
+    make_policy(", \"destinations\": {\"stock\": {\"workerLimit\": 3}}");
+    CHECK_INT(RUN("policy", "check", policy_file), 0);
+    (void)snprintf(sentence, sizeof(sentence), "ok      %s\nmode library\npayment\n", policy_file);
+    CHECK(strncmp(child.text, sentence, strlen(sentence)) == 0);
+    CHECK(strstr(child.text, "  workerLimit                                 3                   "
+                             "destinations.stock\n") != NULL);
+    write_policy(", \"routes\": 1");
+    CHECK_INT(RUN("policy", "check", policy_file), 1);
+    (void)snprintf(sentence, sizeof(sentence), "%s: routes is 1, expected an object.\n",
+                   policy_file);
+    CHECK_TEXT(child.text, sentence);
+    CHECK(unlink(policy_file) == 0);
+    CHECK_INT(RUN("policy", "check", policy_file), 1);
+    (void)snprintf(sentence, sizeof(sentence), "%s cannot be read: No such file or directory.\n",
+                   policy_file);
+    CHECK_TEXT(child.text, sentence);
+}
+
+TEST(a_bad_policy_stops_the_start_and_the_check)
+{
+    const char *variable = make_policy(", \"rules\": 1");
+
+    reset();
+    start_with("serve", variable);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text,
+                 ": rules is not a known key, expected schema, mode, defaults, routes or "
+                 "destinations. (MESH_POLICY_FILE)") != NULL);
+    CHECK(strstr(child.text, "db_new") == NULL);
+    start_with("check", variable);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text, "failed  policy: ") != NULL);
+    CHECK(unlink(policy_file) == 0);
+}
+
+TEST(a_changed_policy_is_taken_or_refused_with_its_place)
+{
+    reset();
+    start_with("serve", make_policy(""));
+    CHECK(child_wait_text(&child, "\"serving\""));
+    write_policy(", \"defaults\": {\"route\": {\"timeout\": \"1s\"}}");
+    CHECK(child_wait_text(&child, "the policy has changed"));
+    write_policy(", \"defaults\": {\"route\": {\"timeout\": 1}}");
+    CHECK(child_wait_text(&child, "the policy is refused, the one before stays in force: "));
+    CHECK(child_wait_text(&child, ": defaults.route.timeout is 1, expected a duration from 1ms"));
+    CHECK_INT(http_get(child_number(&child, "http_port"), "/metrics", body, sizeof(body)), 200);
+    CHECK(strstr(body, "mesh_policy_reloads_total{result=\"ok\"} 1\n") != NULL);
+    CHECK(strstr(body, "mesh_policy_reloads_total{result=\"refused\"} 1\n") != NULL);
+    CHECK_INT(finish(SIGTERM), 0);
+    CHECK(unlink(policy_file) == 0);
 }
 
 TEST(check_goes_on_after_a_failure_and_ends_with_code_1)
