@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The same in a JSON schema. */
-#define MESH__DURATION_PATTERN "^(0|[1-9][0-9]{0,8})(ms|s|m|h)$|^(0|[1-9][0-9]{0,8})\\.[0-9]{1,3}s$"
 #define MESH__DURATION_SIZE 24
 
 /* "500ms", "2s", "1.5s", "1m", "1h": one number, one unit, whole milliseconds. */

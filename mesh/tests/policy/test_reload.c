@@ -195,13 +195,14 @@ TEST(a_folder_put_in_the_place_of_the_other_is_seen)
 /* The limit leaves one descriptor, which is the one that the thread is stopped by. */
 TEST(where_the_system_has_no_watches_the_file_is_looked_at_from_time_to_time)
 {
-    struct rlimit limit;
+    struct rlimit limit = {0};
     struct rlimit less;
     struct mesh__watch *watch;
     int next = dup(0);
 
     make_folder();
-    CHECK(next >= 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(next >= 0 && close(next) == 0);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     less = limit;
     less.rlim_cur = (rlim_t)next + 1;
     CHECK(setrlimit(RLIMIT_NOFILE, &less) == 0);
