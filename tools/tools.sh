@@ -31,7 +31,7 @@ ensure_go() {
 
 # python_tools: a virtual environment with the foreign client and pytest.
 python_tools() {
-    local folder=$tools/python-1.85.1
+    local folder=$tools/python-1.85.1-jsonschema-4.26.0
     python=$folder/bin/python
     [ -e "$folder/complete" ] && return 0
     echo "Installing Python packages ..."
@@ -39,7 +39,7 @@ python_tools() {
     /usr/bin/python3 -m venv "$folder" &&
         "$folder/bin/pip" install -q --disable-pip-version-check grpcio==1.85.1 grpcio-tools==1.85.1 \
             grpcio-health-checking==1.85.1 grpcio-reflection==1.85.1 grpcio-status==1.85.1 pytest==9.2.0 \
-            'psycopg[binary]==3.3.9' nats-py==2.16.0 buf-bin==1.75.0 && touch "$folder/complete"
+            'psycopg[binary]==3.3.9' nats-py==2.16.0 jsonschema==4.26.0 buf-bin==1.75.0 && touch "$folder/complete"
 }
 
 install_tools() {
