@@ -110,15 +110,6 @@ static void leave(struct runner *runner)
 
 /* ---- running ---- */
 
-/* A random time in [low, high], so that replicas do not march in step. */
-static int64_t between(int64_t low, int64_t high)
-{
-    uint64_t random;
-
-    mesh__random(&random, sizeof(random));
-    return low + (int64_t)(random % (uint64_t)(high - low + 1));
-}
-
 static void log_failure(struct runner *runner, struct mesh_ctx *ctx, enum mesh_status status)
 {
     int64_t now_ns = mesh__now_ns();
@@ -175,7 +166,7 @@ static void *run_job(void *arg)
     struct runner *runner = arg;
     struct mesh__jobs *jobs = runner->jobs;
     int64_t tenth = runner->job->interval_ms / 10;
-    int64_t pause_ms = between(0, tenth < 1000 ? tenth : 1000);
+    int64_t pause_ms = mesh__random_between(0, tenth < 1000 ? tenth : 1000);
 
     while (pause_for(jobs, pause_ms)) {
         bool more = false;
@@ -184,7 +175,7 @@ static void *run_job(void *arg)
             more = run_once(runner);
             leave(runner);
         }
-        pause_ms = more ? 0 : runner->job->interval_ms + between(-tenth, tenth);
+        pause_ms = more ? 0 : runner->job->interval_ms + mesh__random_between(-tenth, tenth);
     }
     mesh__client_thread_done();
     pthread_mutex_lock(&jobs->mutex);

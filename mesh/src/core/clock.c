@@ -111,3 +111,11 @@ void mesh__random(void *ret_bytes, size_t size)
     pool.left -= size;
     memcpy(ret_bytes, pool.bytes + pool.left, size);
 }
+
+int64_t mesh__random_between(int64_t low, int64_t high)
+{
+    uint64_t random;
+
+    mesh__random(&random, sizeof(random));
+    return low + (int64_t)(random % ((uint64_t)(high - low) + 1));
+}

@@ -33,7 +33,9 @@ int64_t mesh__after_ms(int64_t start_ns, int64_t ms);
 /* The same from now. */
 int64_t mesh__in_ms(int64_t ms);
 
-/* Random bytes for ids, drawn from the table's random() in larger pieces kept per thread. */
+/* Random bytes, drawn from the table's random() in larger pieces kept per thread. */
 void mesh__random(void *ret_bytes, size_t size);
+/* A number in [low, high] from the same bytes; any two of them less than 2^62 apart. */
+int64_t mesh__random_between(int64_t low, int64_t high);
 
 #endif

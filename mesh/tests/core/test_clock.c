@@ -80,6 +80,27 @@ TEST(another_table_takes_effect_at_once)
     CHECK(memcmp(bytes, sevens, sizeof(bytes)) != 0);
 }
 
+TEST(numbers_of_a_range_are_within_it_and_all_come)
+{
+    static const struct {
+        int64_t low, high;
+    } rows[] = {{0, 0},  {5, 5}, {0, 1},
+                {-3, 3}, {0, 9}, {INT64_C(1) << 61, (INT64_C(1) << 61) + 2}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t size = rows[i].high - rows[i].low + 1;
+        int64_t seen = 0;
+
+        for (int draw = 0; draw < 1000; draw++) {
+            int64_t number = mesh__random_between(rows[i].low, rows[i].high);
+
+            CHECK(number >= rows[i].low && number <= rows[i].high);
+            seen |= INT64_C(1) << (number - rows[i].low);
+        }
+        CHECK(seen == (INT64_C(1) << size) - 1); /* one in ten is missed once in 10^45 */
+    }
+}
+
 TEST(a_child_process_draws_other_bytes)
 {
     unsigned char mine[16];

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc/endpoint_choice.h"
+
+#include "core/clock.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+/* As they were at one moment: others may change them while one chooses. */
+struct candidates {
+    struct mesh__endpoint *endpoints[MESH__ENDPOINTS_MAX];
+    size_t n;
+};
+
+static void add(struct candidates *candidates, struct mesh__endpoint *endpoint)
+{
+    candidates->endpoints[candidates->n++] = endpoint;
+}
+
+static bool was_tried(const struct mesh__endpoint_choice *choice,
+                      const struct mesh__endpoint *endpoint)
+{
+    for (size_t i = 0; i < choice->n_tried; i++) {
+        if (choice->tried[i] == endpoint) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those that are ready: not ejected, or all of them in a panic. */
+static bool find_healthy(const struct mesh__endpoint_choice *choice, struct candidates *ret_healthy)
+{
+    struct candidates ready;
+
+    ready.n = 0;
+    ret_healthy->n = 0;
+    for (size_t i = 0; i < choice->n; i++) {
+        struct mesh__endpoint *endpoint = choice->endpoints[i];
+
+        if (!atomic_load(&endpoint->ready)) {
+            continue;
+        }
+        add(&ready, endpoint);
+        if (!atomic_load(&endpoint->ejection.ejected)) {
+            add(ret_healthy, endpoint);
+        }
+    }
+    if (ready.n == ret_healthy->n ||
+        !mesh__ejection_panics(choice->ejection, choice->n, ret_healthy->n)) {
+        return false;
+    }
+    *ret_healthy = ready;
+    return true;
+}
+
+/* Keeps those that were not tried, if there are any. */
+static void prefer_untried(const struct mesh__endpoint_choice *choice,
+                           struct candidates *candidates)
+{
+    size_t n = 0;
+
+    if (choice->n_tried == 0) {
+        return;
+    }
+    for (size_t i = 0; i < candidates->n; i++) {
+        struct mesh__endpoint *endpoint = candidates->endpoints[i];
+
+        if (!was_tried(choice, endpoint)) { /* goes to the front, and what was there to its place */
+            candidates->endpoints[i] = candidates->endpoints[n];
+            candidates->endpoints[n++] = endpoint;
+        }
+    }
+    candidates->n = n > 0 ? n : candidates->n;
+}
+
+/* Two different ones at random: the one with fewer attempts in flight. */
+static struct mesh__endpoint *least_of_two(const struct candidates *candidates)
+{
+    int64_t last = (int64_t)candidates->n - 1;
+    int64_t one = mesh__random_between(0, last);
+    int64_t other;
+
+    if (last == 0) {
+        return candidates->endpoints[0];
+    }
+    other = mesh__random_between(0, last - 1);
+    other += other >= one ? 1 : 0;
+    return atomic_load(&candidates->endpoints[other]->in_flight) <
+                   atomic_load(&candidates->endpoints[one]->in_flight)
+               ? candidates->endpoints[other]
+               : candidates->endpoints[one];
+}
+
+struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice *choice,
+                                             bool *ret_panic)
+{
+    struct mesh__endpoint *chosen;
+    struct candidates candidates;
+
+    assert(choice->n <= MESH__ENDPOINTS_MAX);
+    mesh__ejection_sweep(choice->ejection);
+    *ret_panic = find_healthy(choice, &candidates);
+    if (candidates.n == 0) {
+        return NULL;
+    }
+    prefer_untried(choice, &candidates);
+    chosen = choice->balancer == MESH__ROUND_ROBIN
+                 ? candidates.endpoints[atomic_fetch_add(choice->turn, 1) % candidates.n]
+                 : least_of_two(&candidates);
+    atomic_fetch_add(&chosen->in_flight, 1);
+    return chosen;
+}
+
+void mesh__endpoint_leave(struct mesh__endpoint *endpoint)
+{
+    atomic_fetch_sub(&endpoint->in_flight, 1);
+}

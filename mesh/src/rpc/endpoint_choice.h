@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which endpoint of a destination an attempt goes to. */
+#ifndef MESH_RPC_ENDPOINT_CHOICE_H
+#define MESH_RPC_ENDPOINT_CHOICE_H
+
+#include "rpc/ejection.h"
+
+#define MESH__ENDPOINTS_MAX 256 /* of one destination */
+
+enum mesh__load_balancer { MESH__LEAST_REQUEST, MESH__ROUND_ROBIN };
+
+/* One endpoint's part, inside of what its owner keeps of it; starts as {0}. */
+struct mesh__endpoint {
+    struct mesh__ejection_host ejection;
+    _Atomic bool ready;
+    _Atomic int64_t in_flight; /* attempts */
+};
+
+/* What an attempt can choose from. */
+struct mesh__endpoint_choice {
+    struct mesh__endpoint *const *endpoints;
+    size_t n;                            /* no more than MESH__ENDPOINTS_MAX */
+    struct mesh__endpoint *const *tried; /* by the same call; taken again only if all were */
+    size_t n_tried;
+    enum mesh__load_balancer balancer;
+    struct mesh__ejection *ejection; /* of these endpoints */
+    _Atomic uint64_t *turn;          /* of the destination, for round robin */
+};
+
+/*
+ * NULL if none is ready. The attempt is in flight there until mesh__endpoint_leave(). ret_panic:
+ * ejections were ignored, for too few endpoints are left.
+ */
+struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice *choice,
+                                             bool *ret_panic);
+void mesh__endpoint_leave(struct mesh__endpoint *endpoint);
+
+#endif
