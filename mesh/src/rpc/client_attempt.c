@@ -148,6 +148,33 @@ static void keep_reply_metadata(struct mesh_ctx *ctx, struct wire_call *wire)
     ctx->scope->reply_metadata = first;
 }
 
+/* Finds one of the trailers. */
+static bool find_trailer(const struct mesh__attempt *attempt, const char *key,
+                         struct wire_pair *ret_pair)
+{
+    struct wire_pair pair;
+
+    for (size_t i = 0; mesh__wire->call_metadata(attempt->wire, WIRE_TRAILING, i, &pair); i++) {
+        if (strcmp(pair.key, key) == 0) {
+            *ret_pair = pair;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_marked(const struct mesh__attempt *attempt)
+{
+    struct wire_pair mark;
+
+    return find_trailer(attempt, MESH__STATUS_MARK, &mark);
+}
+
+static bool from_transport(const struct mesh__attempt *attempt)
+{
+    return mesh__transport_text(mesh__wire->call_status_text(attempt->wire)) && !is_marked(attempt);
+}
+
 /* What the transport says tells neither which peer nor how long: our texts do. */
 static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
                             enum mesh_status status, const char *text)
@@ -163,7 +190,7 @@ static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *at
     if (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0) {
         return mesh_printf(ctx, "%s: %s was cancelled", name, attempt->method->name);
     }
-    return mesh__transport_text(text) ? mesh_printf(ctx, "%s: %s", name, text) : text;
+    return from_transport(attempt) ? mesh_printf(ctx, "%s: %s", name, text) : text;
 }
 
 enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt)
@@ -174,11 +201,16 @@ enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt)
         status = MESH_UNKNOWN;
     }
     /* A connection that broke down over bad HTTP/2 is as gone as one that was closed. */
-    if (status == MESH_UNKNOWN &&
-        mesh__transport_text(mesh__wire->call_status_text(attempt->wire))) {
+    if (status == MESH_UNKNOWN && from_transport(attempt)) {
         status = MESH_UNAVAILABLE;
     }
     return status;
+}
+
+struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt)
+{
+    return mesh__failure_of(mesh__attempt_code(attempt),
+                            mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
 }
 
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)
@@ -191,12 +223,7 @@ MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attemp
     if (status == MESH_OK) {
         return MESH_OK;
     }
-    for (size_t i = 0; mesh__wire->call_metadata(attempt->wire, WIRE_TRAILING, i, &details); i++) {
-        if (strcmp(details.key, DETAILS) == 0) {
-            break;
-        }
-        details = (struct wire_pair){NULL, NULL, 0};
-    }
+    (void)find_trailer(attempt, DETAILS, &details); /* without details, it is none */
     mesh__error_from_peer(ctx, status, describe(ctx, attempt, status, text), details.value,
                           details.size);
     return status;

@@ -8,6 +8,7 @@
 #include "mesh/client.h"
 #include "mesh/stream.h"
 #include "rpc/call_metrics.h"
+#include "rpc/client_transport.h"
 #include "rpc/wire.h"
 
 struct mesh__method_metrics;
@@ -69,6 +70,8 @@ bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt 
                          struct mesh__op *op, int64_t until_ns);
 /* After WIRE_RECV_STATUS: the code, within those that gRPC knows. */
 enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt);
+/* After WIRE_RECV_STATUS of a call that failed: what kind of failure that is. */
+struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt);
 /* After WIRE_RECV_STATUS: puts the reply metadata and, if the call failed, text and details into
  * ctx. */
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt);
@@ -80,9 +83,6 @@ void mesh__attempt_done(struct mesh__attempt *attempt, enum mesh_status status);
 
 /* The request's bytes. */
 struct wire_message *mesh__client_pack(const ProtobufCMessage *message);
-
-/* True for the texts that the transport below us writes, rather than a peer. */
-bool mesh__transport_text(const char *text);
 
 /* ---- metrics ------------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,9 +16,11 @@
 
 struct raw_peer {
     const struct raw_bytes *hello, *answer;
-    bool close_after;
+    enum raw_end end;
     int listener;
+    int filler;  /* takes the one place there is for connections that wait; -1: none */
     int stop[2]; /* a pipe: closed to end the thread */
+    bool served; /* by the thread */
     int port;
     pthread_t thread;
 };
@@ -111,11 +114,21 @@ static void converse(const struct raw_peer *peer, int fd)
         size += (size_t)n;
         if (!answered && has_request(received, size)) {
             answered = true;
-            if (!send_all(fd, peer->answer) || peer->close_after) {
+            if (!send_all(fd, peer->answer) || peer->end != RAW_STAY) {
                 return;
             }
         }
     }
+}
+
+static void end_connection(const struct raw_peer *peer, int fd)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0}; /* what makes close() a reset */
+
+    if (peer->end == RAW_RESET && setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0) {
+        abort();
+    }
+    (void)close(fd);
 }
 
 static void *thread_main(void *arg)
@@ -127,34 +140,66 @@ static void *thread_main(void *arg)
 
         if (fd >= 0) {
             converse(peer, fd);
-            (void)close(fd);
+            end_connection(peer, fd);
         }
     }
     return NULL;
 }
 
-struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
-                              bool close_after)
+/* Has a port of its own, on which it does not listen yet. */
+static struct raw_peer *peer_bound(void)
 {
     struct raw_peer *peer = calloc(1, sizeof *peer);
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;
 
-    if (peer == NULL || pipe(peer->stop) != 0) {
+    if (peer == NULL) {
         abort();
     }
-    peer->hello = hello;
-    peer->answer = answer;
-    peer->close_after = close_after;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    peer->filler = -1;
     peer->listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(peer->listener, (struct sockaddr *)&address, size) != 0 ||
-        listen(peer->listener, 8) != 0 ||
-        getsockname(peer->listener, (struct sockaddr *)&address, &size) != 0 ||
-        pthread_create(&peer->thread, NULL, thread_main, peer) != 0) {
+        getsockname(peer->listener, (struct sockaddr *)&address, &size) != 0) {
         abort();
     }
     peer->port = ntohs(address.sin_port);
+    return peer;
+}
+
+struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
+                              enum raw_end end)
+{
+    struct raw_peer *peer = peer_bound();
+
+    peer->hello = hello;
+    peer->answer = answer;
+    peer->end = end;
+    peer->served = true;
+    if (listen(peer->listener, 8) != 0 || pipe(peer->stop) != 0 ||
+        pthread_create(&peer->thread, NULL, thread_main, peer) != 0) {
+        abort();
+    }
+    return peer;
+}
+
+struct raw_peer *raw_peer_new_refusing(void)
+{
+    return peer_bound();
+}
+
+struct raw_peer *raw_peer_new_hanging(void)
+{
+    struct raw_peer *peer = peer_bound();
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peer->port)};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    peer->filler = socket(AF_INET, SOCK_STREAM, 0);
+    /* Linux drops the packets of those for whom there is no place. */
+    if (listen(peer->listener, 0) != 0 ||
+        connect(peer->filler, (struct sockaddr *)&address, sizeof address) != 0) {
+        abort();
+    }
     return peer;
 }
 
@@ -165,9 +210,14 @@ int raw_peer_port(const struct raw_peer *peer)
 
 void raw_peer_free(struct raw_peer *peer)
 {
-    (void)close(peer->stop[1]);
-    (void)pthread_join(peer->thread, NULL);
-    (void)close(peer->stop[0]);
+    if (peer->served) {
+        (void)close(peer->stop[1]);
+        (void)pthread_join(peer->thread, NULL);
+        (void)close(peer->stop[0]);
+    }
+    if (peer->filler >= 0) {
+        (void)close(peer->filler);
+    }
     (void)close(peer->listener);
     free(peer);
 }

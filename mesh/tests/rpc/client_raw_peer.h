@@ -3,7 +3,6 @@
 #ifndef CLIENT_RAW_PEER_H
 #define CLIENT_RAW_PEER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,12 +32,22 @@ void raw_message(struct raw_bytes *bytes, uint8_t compressed, const void *data, 
 #define RAW_END_STREAM 0x1
 #define RAW_END_HEADERS 0x4
 
+/* What becomes of a connection after the answer. */
+enum raw_end {
+    RAW_STAY, /* the other side ends it */
+    RAW_CLOSE,
+    RAW_RESET /* by a TCP reset */
+};
+
 /*
  * Serves one connection after another: sends `hello` at once and `answer` (either may be empty)
- * when the first HEADERS frame has come; then closes if asked to, or waits for the other side to.
+ * when the first HEADERS frame has come.
  */
 struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
-                              bool close_after);
+                              enum raw_end end);
+/* A port of which nobody takes connections: each is refused, or hangs without a word. */
+struct raw_peer *raw_peer_new_refusing(void);
+struct raw_peer *raw_peer_new_hanging(void);
 int raw_peer_port(const struct raw_peer *peer);
 void raw_peer_free(struct raw_peer *peer);
 

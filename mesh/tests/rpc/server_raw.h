@@ -5,6 +5,8 @@
 
 #include "client_raw_peer.h"
 
+#include <stdbool.h>
+
 /* What came back on stream 1. */
 struct raw_answer {
     int n_headers;         /* HEADERS frames */

@@ -148,9 +148,9 @@ static const struct raw_bytes nothing;
 static struct raw_bytes settings;
 
 static enum mesh_status raw_answered(const struct raw_bytes *hello, const struct raw_bytes *answer,
-                                     bool close_after)
+                                     enum raw_end end)
 {
-    struct raw_peer *peer = raw_peer_new(hello, answer, close_after);
+    struct raw_peer *peer = raw_peer_new(hello, answer, end);
     enum mesh_status status;
     char target[32];
 
@@ -188,7 +188,7 @@ TEST(a_good_answer_in_bytes_is_understood)
     struct raw_bytes answer = {0};
 
     add_answer(&answer, NULL, 0);
-    CHECK_INT(raw_answered(&settings, &answer, false), MESH_OK);
+    CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), MESH_OK);
 }
 
 TEST(a_compressed_answer_is_refused)
@@ -200,7 +200,7 @@ TEST(a_compressed_answer_is_refused)
         enum mesh_status status;
 
         add_answer(&answer, encodings[i], 1);
-        status = raw_answered(&settings, &answer, false);
+        status = raw_answered(&settings, &answer, RAW_STAY);
         CHECK(status == MESH_INTERNAL || status == MESH_UNIMPLEMENTED);
         CHECK(says("peer: "));
     }
@@ -214,7 +214,7 @@ TEST(a_compressed_answer_without_a_known_encoding_is_refused)
         struct raw_bytes answer = {0};
 
         add_answer(&answer, encodings[i], 1);
-        CHECK_INT(raw_answered(&settings, &answer, false), MESH_INTERNAL);
+        CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), MESH_INTERNAL);
         CHECK(says("peer: "));
     }
 }
@@ -229,7 +229,7 @@ TEST(a_status_that_grpc_does_not_know_is_unknown)
         add_fields(&answer, RAW_END_STREAM,
                    (const char *[]){":status", "200", "content-type", "application/grpc",
                                     "grpc-status", codes[i], "grpc-message", "odd", NULL});
-        CHECK_INT(raw_answered(&settings, &answer, false), MESH_UNKNOWN);
+        CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), MESH_UNKNOWN);
     }
 }
 
@@ -241,7 +241,7 @@ TEST(details_that_are_no_details_are_dropped)
                (const char *[]){":status", "200", "content-type", "application/grpc", "grpc-status",
                                 "5", "grpc-message", "gone", "grpc-status-details-bin", "/////w",
                                 NULL});
-    CHECK_INT(raw_answered(&settings, &answer, false), MESH_NOT_FOUND);
+    CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), MESH_NOT_FOUND);
     CHECK_TEXT(mesh_ctx_error(ctx), "gone");
 }
 
@@ -260,15 +260,15 @@ TEST(the_transports_own_failures_are_named)
 
         answer.size = 0;
         raw_frame(&answer, RAW_RST_STREAM, 0, 1, &code);
-        CHECK_INT(raw_answered(&settings, &answer, false), resets[i].status);
+        CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), resets[i].status);
         CHECK(says("peer: Received RST_STREAM with error code"));
     }
     answer.size = 0;
     add_fields(&answer, RAW_END_STREAM, (const char *[]){":status", "503", NULL});
-    CHECK_INT(raw_answered(&settings, &answer, false), MESH_UNAVAILABLE);
+    CHECK_INT(raw_answered(&settings, &answer, RAW_STAY), MESH_UNAVAILABLE);
     CHECK(says("peer: Received http2 header with status: 503"));
 
-    CHECK_INT(raw_answered(&settings, &nothing, true), MESH_UNAVAILABLE);
+    CHECK_INT(raw_answered(&settings, &nothing, RAW_CLOSE), MESH_UNAVAILABLE);
     CHECK(mesh__transport_text(strstr(mesh_ctx_error(ctx), ": ") + 2));
 }
 
@@ -279,7 +279,7 @@ TEST(a_goaway_below_the_call_is_unavailable)
     enum mesh_status status;
 
     raw_frame(&answer, RAW_GOAWAY, 0, 0, &last_stream_none);
-    status = raw_answered(&settings, &answer, true);
+    status = raw_answered(&settings, &answer, RAW_CLOSE);
     /* The core sends such a call once more by itself; then the connection is closed again. */
     CHECK(status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED);
     CHECK(says("peer: "));
@@ -290,32 +290,32 @@ TEST(bytes_that_are_not_http2_are_unavailable)
     struct raw_bytes junk = {0};
 
     raw_add(&junk, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
-    CHECK_INT(raw_answered(&junk, &nothing, false), MESH_UNAVAILABLE);
+    CHECK_INT(raw_answered(&junk, &nothing, RAW_STAY), MESH_UNAVAILABLE);
     CHECK(says("peer: "));
     junk.size = 0;
     for (int i = 0; i < 4096; i++) {
         raw_add(&junk, &(uint8_t){(uint8_t)(i * 37 + 11)}, 1);
     }
-    CHECK_INT(raw_answered(&junk, &nothing, false), MESH_UNAVAILABLE);
-    CHECK_INT(raw_answered(&settings, &junk, false), MESH_UNAVAILABLE);
+    CHECK_INT(raw_answered(&junk, &nothing, RAW_STAY), MESH_UNAVAILABLE);
+    CHECK_INT(raw_answered(&settings, &junk, RAW_STAY), MESH_UNAVAILABLE);
     CHECK(says("peer: "));
 }
 
 TEST(a_peer_that_accepts_and_stays_silent_costs_the_deadline)
 {
     int64_t start_ns = mesh__now_ns();
-    enum mesh_status status = raw_answered(&nothing, &nothing, false);
+    enum mesh_status status = raw_answered(&nothing, &nothing, RAW_STAY);
 
     CHECK(status == MESH_DEADLINE_EXCEEDED || status == MESH_UNAVAILABLE);
     CHECK(mesh__now_ns() - start_ns < 3 * MESH_NS_PER_S);
-    CHECK_INT(raw_answered(&settings, &nothing, false), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(raw_answered(&settings, &nothing, RAW_STAY), MESH_DEADLINE_EXCEEDED);
     CHECK_TEXT(mesh_ctx_error(ctx), "peer: no answer to Ask within 1000 ms");
 }
 
 /* Clients ping after half a minute; a channel of our own does it sooner. */
 TEST(a_peer_that_answers_no_ping_is_given_up)
 {
-    struct raw_peer *peer = raw_peer_new(&settings, &nothing, false);
+    struct raw_peer *peer = raw_peer_new(&settings, &nothing, RAW_STAY);
     struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_RECV_INITIAL | WIRE_RECV_STATUS};
     struct wire_channel *channel;
     struct wire_queue *queue;

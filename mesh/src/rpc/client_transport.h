@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the failure of an attempt is: who says so, what retries match it, whom it speaks against. */
+#ifndef MESH_RPC_CLIENT_TRANSPORT_H
+#define MESH_RPC_CLIENT_TRANSPORT_H
+
+#include "mesh/status.h"
+#include "rpc/ejection.h"
+
+#include <stdbool.h>
+
+/* The trailer that our servers add to every status of theirs. */
+#define MESH__STATUS_MARK "mesh-status"
+
+/* Failures that are tried again: bits of retry_on. */
+enum mesh__retry_on {
+    MESH__RETRY_CONNECT_FAILURE = 1 << 0,
+    MESH__RETRY_REFUSED_STREAM = 1 << 1,
+    MESH__RETRY_RESET = 1 << 2,
+    MESH__RETRY_CANCELLED = 1 << 3,
+    MESH__RETRY_DEADLINE_EXCEEDED = 1 << 4,
+    MESH__RETRY_INTERNAL = 1 << 5,
+    MESH__RETRY_RESOURCE_EXHAUSTED = 1 << 6,
+    MESH__RETRY_UNAVAILABLE = 1 << 7
+};
+
+struct mesh__failure {
+    bool transport;    /* no server has sent the status */
+    unsigned retry_on; /* what matches it, of enum mesh__retry_on; 0: nothing does */
+    enum mesh__ejection_result ejection;
+};
+
+/* `marked`: it came with MESH__STATUS_MARK, and its text cannot deceive. MESH_OK is none. */
+struct mesh__failure mesh__failure_of(enum mesh_status status, const char *text, bool marked);
+
+/* Nobody of ours answers within the time of one try: cut by the caller's own timer. */
+extern const struct mesh__failure mesh__failure_per_try;
+/* No endpoint became ready within the time for it. */
+extern const struct mesh__failure mesh__failure_not_ready;
+
+/* True for the texts that the transport below us writes, rather than a peer. */
+bool mesh__transport_text(const char *text);
+
+#endif
