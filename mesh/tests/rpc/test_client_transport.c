@@ -126,7 +126,7 @@ static void add_goaway(struct raw_bytes *bytes, uint8_t last_stream, uint8_t cod
     raw_frame(bytes, RAW_GOAWAY, 0, 0, &payload);
 }
 
-static enum mesh_status status_of_reset(uint8_t code)
+static enum mesh_status status_of_reset(int code)
 {
     switch (code) {
     case 7:
@@ -146,7 +146,7 @@ TEST(a_reset_of_every_code)
 {
     enum { CODES = 20 }; /* those from 14 on are not defined */
 
-    for (uint8_t code = 0; code < CODES; code++) {
+    for (int code = 0; code < CODES; code++) {
         const struct expected expected = {status_of_reset(code), true,
                                           code == 7 ? REFUSED : MESH__RETRY_RESET,
                                           MESH__EJECTION_BOTH};
@@ -157,7 +157,7 @@ TEST(a_reset_of_every_code)
             if (begun == 1) {
                 add_headers(&answer);
             }
-            add_reset(&answer, code);
+            add_reset(&answer, (uint8_t)code);
             CHECK(attempt_is(raw_peer_new(&settings, &answer, RAW_STAY), false, &expected));
         }
     }
