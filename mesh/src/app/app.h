@@ -12,6 +12,7 @@
 #include "events/events.h"
 #include "events/retention.h"
 #include "policy/policies.h"
+#include "rpc/limit.h"
 #include "rpc/server.h"
 
 struct mesh__names {
@@ -30,6 +31,7 @@ struct mesh_app {
     struct mesh__http *http;
     struct mesh_db *db; /* NULL: the service has none */
     struct mesh__policies *policies;
+    struct mesh__limit waiting; /* calls to all peers together */
     struct mesh_client **peers;
     size_t n_peers;
     struct mesh__signals *signals;

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define START_MS 30000
-#define PEER_MS 2000
 #define CONNECT_MS 5000
 #define FIRST_DELAY_MS 100
 #define LONGEST_DELAY_MS 2000
@@ -177,17 +176,27 @@ static bool wait_for_database(struct mesh_app *app)
 static bool make_peers(struct mesh_app *app)
 {
     const struct mesh_peer *peers = app->spec->peers;
+    int64_t n_workers = mesh__config_int64(app->config, VAR_WORKERS);
 
     if (peers == NULL) {
         return true;
     }
+    atomic_store(&app->waiting.max, mesh__worker_limit_of_all(n_workers));
     while (peers[app->n_peers].name != NULL) {
         app->n_peers++;
     }
     app->peers = mesh__calloc(app->n_peers, sizeof(struct mesh_client *));
     for (size_t i = 0; i < app->n_peers; i++) {
-        app->peers[i] = mesh_client_new(peers[i].name, mesh__config_peer(app->config, i),
-                                        peers[i].timeout_ms > 0 ? peers[i].timeout_ms : PEER_MS);
+        const struct mesh__client_options options = {
+            .name = peers[i].name,
+            .target = mesh__config_peer(app->config, i),
+            .policies = app->policies,
+            .index = i,
+            .n_workers = n_workers,
+            .waiting = &app->waiting,
+        };
+
+        app->peers[i] = mesh__client_new(&options);
     }
     return true;
 }

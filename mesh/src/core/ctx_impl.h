@@ -47,6 +47,7 @@ struct mesh__error {
     const char *reason;        /* ErrorInfo, NULL if none */
     const char *domain;        /* ErrorInfo */
     int64_t retry_ms;          /* RetryInfo, -1 if none */
+    bool final;                /* enough was tried: callers are told not to try again */
     const char *resource_type; /* ResourceInfo, NULL if none */
     const char *resource_name;
     const struct mesh__violation *violations; /* BadRequest */
@@ -118,6 +119,12 @@ const uint8_t *mesh__error_details(struct mesh_ctx *ctx, enum mesh_status status
 /* Sets ctx's error from a peer's answer. details may be NULL; bad details are ignored. */
 void mesh__error_from_peer(struct mesh_ctx *ctx, enum mesh_status status, const char *text,
                            const uint8_t *details, size_t details_size);
+/*
+ * Marks ctx's error as one that callers should not try again, as the retries on this side are
+ * spent. One without a reason gets this one, of the domain "mesh"; retry_ms -1: no RetryInfo.
+ */
+void mesh__error_is_final(struct mesh_ctx *ctx, const char *reason, int64_t retry_ms);
+#define MESH__MESH_DOMAIN "mesh" /* of ErrorInfo */
 void mesh__error_clear(struct mesh_ctx *ctx);
 /* The last failure of from, with all its details, becomes that of ctx, in ctx's memory. */
 void mesh__error_copy(struct mesh_ctx *ctx, const struct mesh_ctx *from);

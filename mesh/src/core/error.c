@@ -41,6 +41,7 @@ static struct mesh__error *set(struct mesh_ctx *ctx, enum mesh_status status, co
     error->reason = NULL;
     error->domain = NULL;
     error->retry_ms = -1;
+    error->final = false;
     error->resource_type = NULL;
     error->resource_name = NULL;
     error->violations = NULL;
@@ -131,6 +132,20 @@ const char *mesh_ctx_error_reason(const struct mesh_ctx *ctx)
 int64_t mesh_ctx_error_retry_ms(const struct mesh_ctx *ctx)
 {
     return ctx->scope->error->retry_ms;
+}
+
+void mesh__error_is_final(struct mesh_ctx *ctx, const char *reason, int64_t retry_ms)
+{
+    struct mesh__error *error = ctx->scope->error;
+
+    error->final = true;
+    if (error->reason == NULL) {
+        error->reason = reason;
+        error->domain = MESH__MESH_DOMAIN;
+    }
+    if (retry_ms >= 0) {
+        error->retry_ms = retry_ms;
+    }
 }
 
 void mesh__error_clear(struct mesh_ctx *ctx)

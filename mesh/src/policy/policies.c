@@ -140,27 +140,34 @@ static void *run(void *arg)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+struct mesh__policies *mesh__policies_fixed(struct mesh__policy *policy)
+{
+    struct mesh__policies *policies = mesh__calloc(1, sizeof(*policies));
+
+    pthread_mutex_init(&policies->mutex, NULL);
+    policies->current = policy;
+    return policies;
+}
+
 struct mesh__policies *mesh__policies_new(const struct mesh__policy_options *options, char *error,
                                           size_t error_size)
 {
-    struct mesh__policies *policies = mesh__calloc(1, sizeof(*policies));
-    bool fine = true;
+    struct mesh__policies *policies;
 
+    if (options->file == NULL) {
+        struct mesh__policy *policy = mesh__policy_new(options, NULL, 0, error, error_size);
+
+        return policy != NULL ? mesh__policies_fixed(policy) : NULL;
+    }
+    policies = mesh__policies_fixed(NULL);
     policies->options = *options;
     if (options->settle_ms == 0) {
         policies->options.settle_ms = SETTLE_MS;
     }
-    pthread_mutex_init(&policies->mutex, NULL);
-    if (options->file == NULL) {
-        policies->current = mesh__policy_new(options, NULL, 0, error, error_size);
-        fine = policies->current != NULL;
-    } else {
-        policies->watch = mesh__watch_new(options->file); /* before it is read: nothing is missed */
-        policies->reloaded = count("ok");
-        policies->refusals = count("refused");
-        fine = look(policies, error, error_size) == CHANGED;
-    }
-    if (!fine) {
+    policies->watch = mesh__watch_new(options->file); /* before it is read: nothing is missed */
+    policies->reloaded = count("ok");
+    policies->refusals = count("refused");
+    if (look(policies, error, error_size) != CHANGED) {
         mesh__policies_free(policies);
         return NULL;
     }

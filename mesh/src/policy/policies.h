@@ -13,6 +13,8 @@ struct mesh__policies;
  */
 struct mesh__policies *mesh__policies_new(const struct mesh__policy_options *options, char *error,
                                           size_t error_size);
+/* This one, for ever; it takes over the caller's hold. */
+struct mesh__policies *mesh__policies_fixed(struct mesh__policy *policy);
 /* Starts the thread that waits for changes. A change that is refused leaves the policy as it is. */
 void mesh__policies_start(struct mesh__policies *policies);
 /* After the last call has ended; NULL is fine. */

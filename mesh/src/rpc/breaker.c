@@ -234,7 +234,12 @@ bool mesh__breaker_admit(struct mesh__breaker *breaker, struct mesh__breaker_pas
         admitted = admit_probe(breaker, now_ns, ret_retry_ms);
     }
     if (admitted) {
-        *ret_pass = (struct mesh__breaker_pass){now_ns, breaker->epoch, breaker->round};
+        *ret_pass = (struct mesh__breaker_pass){
+            .started_ns = now_ns,
+            .epoch = breaker->epoch,
+            .round = breaker->round,
+            .probe = breaker->state == MESH__BREAKER_HALF_OPEN,
+        };
     }
     (void)pthread_mutex_unlock(&breaker->lock);
     return admitted;

@@ -40,6 +40,7 @@ struct mesh__breaker_pass {
     int64_t started_ns;
     uint64_t epoch; /* of the breaker's state; what ends in a later one says nothing */
     uint64_t round;
+    bool probe; /* it finds out whether the peer is back */
 };
 
 struct mesh__breaker_view {

@@ -1,62 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Destinations and unary calls to them. */
-#include "core/clock.h"
+/* Destinations: what is known of a peer, and the policy that is in force for it. */
 #include "core/fatal.h"
+#include "core/text.h"
+#include "mesh/main.h"
 #include "rpc/client_call.h"
-#include "rpc/client_impl.h"
 
-#include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 
-#define DEFAULT_TIMEOUT_MS 2000
+/* ---- the policy in force -------------------------------------------------------------------- */
 
-struct mesh_call {
-    struct mesh_call *next; /* in scope->calls */
-    struct mesh__scope *scope;
-    struct mesh__attempt attempt;
-    struct mesh__op op;
-    const struct mesh_client *client;
-    const struct mesh_method *method;
-    enum mesh_status refused; /* MESH_OK: it was sent */
-};
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* Ends what a context's handler has not waited for: all cancelled first, then all awaited. */
-static void drain(struct mesh_ctx *ctx)
+static void put_in_force(struct mesh_client *client,
+                         const struct mesh__destination_values *values)
 {
-    struct mesh__scope *scope = ctx->scope;
+    int64_t n_workers = client->n_workers;
+    int64_t limit = values->worker_limit > 0 || n_workers == 0 ? values->worker_limit
+                                                               : mesh__worker_limit(n_workers);
 
-    for (struct mesh_call *call = scope->calls; call != NULL; call = call->next) {
-        mesh__wire->call_cancel(call->attempt.wire);
-    }
-    mesh__streams_cancel(scope);
-    while (scope->calls != NULL) {
-        struct mesh_call *call = scope->calls;
-
-        scope->calls = call->next;
-        (void)mesh__op_wait(&call->op, MESH_NO_DEADLINE); /* true: it has no limit */
-        mesh__attempt_done(&call->attempt, mesh__attempt_code(&call->attempt));
-    }
-    mesh__streams_drain(scope);
+    atomic_store(&client->workers.max, limit);
+    atomic_store(&client->requests.max, values->max_requests);
+    atomic_store(&client->pending.max, values->max_pending_requests);
+    mesh__retry_budget_set(
+        client->budget,
+        &(struct mesh__retry_budget_settings){.percent = values->budget_percent,
+                                              .min_concurrency = values->budget_min_concurrency});
+    mesh__endpoints_set(client->endpoints, values);
+    mesh__client_methods_set(client, values);
 }
 
-static void install_drain(void)
+struct mesh__policy *mesh__client_policy(struct mesh_client *client,
+                                         const struct mesh__destination_policy **ret_destination)
 {
-    mesh__ctx_drain = drain;
+    struct mesh__policy *policy = mesh__policies_take(client->policies);
+
+    *ret_destination = mesh__policy_destination(policy, client->index);
+    if (policy != atomic_load(&client->in_force)) {
+        pthread_mutex_lock(&client->mutex);
+        if (policy != atomic_load(&client->in_force)) {
+            struct mesh__policy *before = atomic_load(&client->in_force);
+
+            put_in_force(client, &(*ret_destination)->values);
+            atomic_store(&client->in_force, mesh__policy_hold(policy));
+            mesh__policy_release(before);
+        }
+        pthread_mutex_unlock(&client->mutex);
+    }
+    return policy;
 }
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static struct mesh_client *client_new(const struct mesh__client_options *options, bool of_service)
+{
+    struct mesh_client *client = mesh__calloc(1, sizeof *client);
+    const struct mesh__destination_policy *destination;
+
+    mesh__calls_init();
+    mesh__wire->start();
+    pthread_mutex_init(&client->mutex, NULL);
+    client->name = mesh__strdup(options->name);
+    client->policies = options->policies;
+    client->index = options->index;
+    client->n_workers = options->n_workers;
+    client->keeps_reserve = of_service;
+    client->workers.above = options->waiting;
+    client->budget = mesh__retry_budget_new(&(struct mesh__retry_budget_settings){0});
+    mesh__client_counts_make(&client->counts, client->name);
+    client->endpoints = mesh__endpoints_new(client->name, options->target, of_service);
+    mesh__policy_release(mesh__client_policy(client, &destination));
+    return client;
+}
+
+struct mesh_client *mesh__client_new(const struct mesh__client_options *options)
+{
+    return client_new(options, true);
+}
+
+/* Who only calls wants to hear what the peer says, however often it is bad. */
+static const char policy_of_programs[] =
+    "{\"schema\":\"mesh-policy/v1\",\"mode\":\"library\",\"defaults\":{\"destination\":{"
+    "\"circuitBreaker\":{\"consecutiveFailures\":0,\"failureRatePercent\":0,"
+    "\"slowCallRatePercent\":0},"
+    "\"outlierDetection\":{\"consecutive5xxErrors\":0,\"consecutiveGatewayErrors\":0}}}}";
 
 struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms)
 {
-    struct mesh_client *client = mesh__calloc(1, sizeof *client);
+    struct mesh_peer *peers = mesh__calloc(2, sizeof *peers); /* the last one ends them */
+    const struct mesh__policy_options policy = {.file = "(program)", .peers = peers};
+    struct mesh__client_options options = {.name = name, .target = target};
+    char *own_name = mesh__strdup(name);
+    struct mesh__policy *fixed;
+    struct mesh_client *client;
+    char error[256];
 
-    (void)pthread_once(&once, install_drain); /* cannot fail */
-    client->name = mesh__strdup(name);
-    client->timeout_ms = timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS;
-    mesh__wire->start();
-    client->channel =
-        mesh__wire->channel_new(target, &(struct wire_channel_options){.authority = NULL});
+    peers[0] = (struct mesh_peer){.name = own_name, .timeout_ms = timeout_ms};
+    fixed = mesh__policy_new(&policy, policy_of_programs, sizeof policy_of_programs - 1, error,
+                             sizeof error);
+    if (fixed == NULL) { /* none of it is from outside */
+        mesh__fatal("client %s: %s", name, error);
+    }
+    options.policies = mesh__policies_fixed(fixed);
+    client = client_new(&options, false);
+    client->own_policies = options.policies;
+    client->own_peers = peers;
+    client->own_name = own_name;
     return client;
 }
 
@@ -65,87 +111,57 @@ void mesh_client_free(struct mesh_client *client)
     if (client == NULL) {
         return;
     }
-    mesh__wire->channel_free(client->channel);
+    mesh__endpoints_free(client->endpoints);
     mesh__wire->stop();
-    mesh__client_metrics_free(client);
+    mesh__client_methods_free(client);
+    mesh__retry_budget_free(client->budget);
+    mesh__policy_release(atomic_load(&client->in_force));
+    mesh__policies_free(client->own_policies);
+    free(client->own_peers);
+    free(client->own_name);
+    pthread_mutex_destroy(&client->mutex);
     free(client->name);
     free(client);
 }
 
-struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *client,
-                                    const struct mesh_method *method,
-                                    const ProtobufCMessage *request)
-{
-    struct mesh_call *call = mesh_alloc(ctx, sizeof *call);
-    int64_t started_ns = mesh__now_ns();
-    int64_t deadline_ns = mesh__after_ms(started_ns, client->timeout_ms);
-    struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE |
-                                      WIRE_RECV_INITIAL | WIRE_RECV_MESSAGE | WIRE_RECV_STATUS};
+/* ---- for people ----------------------------------------------------------------------------- */
 
-    assert(method->kind == MESH_UNARY);
-    if (ctx->deadline_ns < deadline_ns) {
-        deadline_ns = ctx->deadline_ns;
+static void methods_json(const struct mesh_client *client, struct mesh__text *text)
+{
+    const char *before = "";
+
+    mesh__text_adds(text, "{");
+    for (const struct mesh__method_state *state = atomic_load(&client->methods); state != NULL;
+         state = state->next) {
+        struct mesh__breaker_view view = mesh__breaker_look(state->breaker);
+
+        mesh__text_printf(text,
+                          "%s\"%s\":{\"state\":\"%s\",\"failuresInARow\":%lld,\"calls\":%lld,"
+                          "\"failures\":%lld,\"slowCalls\":%lld,\"probes\":%lld}",
+                          before, state->method->path, mesh__breaker_name(view.state),
+                          (long long)view.in_a_row, (long long)view.calls,
+                          (long long)view.failures, (long long)view.slow, (long long)view.probes);
+        before = ",";
     }
-    call->client = client;
-    call->method = method;
-    call->scope = ctx->scope;
-    call->refused = mesh__attempt_refused(ctx, deadline_ns);
-    if (call->refused != MESH_OK) {
-        return call;
-    }
-    mesh__attempt_start(&call->attempt, ctx, client, method, started_ns, deadline_ns);
-    batch.initial = mesh__attempt_metadata(ctx, &batch.n_initial);
-    batch.message = mesh__client_pack(request);
-    mesh__attempt_batch(&call->attempt, &batch, &call->op);
-    call->next = ctx->scope->calls;
-    ctx->scope->calls = call;
-    return call;
+    mesh__text_adds(text, "}");
 }
 
-static void forget(struct mesh_call *call)
+void mesh__client_json(struct mesh_client *client, struct mesh__text *text)
 {
-    struct mesh_call **link = &call->scope->calls;
+    struct mesh__retry_budget_view budget = mesh__retry_budget_look(client->budget);
 
-    while (*link != call) { /* it is there until it was waited for */
-        link = &(*link)->next;
-    }
-    *link = call->next;
-}
-
-/* The status of a call that has completed and, if that is MESH_OK, its response. */
-static MESH_STATUS result(struct mesh_ctx *ctx, const struct mesh_call *call,
-                          ProtobufCMessage **ret_response)
-{
-    struct wire_message *message;
-
-    MESH_TRY(mesh__attempt_status(ctx, &call->attempt));
-    message = mesh__wire->call_take_message(call->attempt.wire);
-    if (message == NULL) {
-        return mesh_fail(ctx, MESH_INTERNAL, "%s: the answer to %s has no message",
-                         call->client->name, call->method->name);
-    }
-    return mesh__attempt_unpack(ctx, &call->attempt, message, ret_response);
-}
-
-MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
-                             ProtobufCMessage **ret_response)
-{
-    enum mesh_status status;
-
-    if (call->refused != MESH_OK) {
-        return mesh__attempt_refuse(ctx, call->client, call->method, call->refused);
-    }
-    /* Without a limit of our own: the call's deadline ends it. */
-    (void)mesh__attempt_await(ctx, &call->attempt, &call->op, MESH_NO_DEADLINE);
-    forget(call);
-    status = result(ctx, call, ret_response);
-    mesh__attempt_done(&call->attempt, status);
-    return status;
-}
-
-MESH_STATUS mesh_client_call(struct mesh_ctx *ctx, struct mesh_client *client,
-                             const struct mesh_method *method, const ProtobufCMessage *request,
-                             ProtobufCMessage **ret_response)
-{
-    return mesh_client_wait(ctx, mesh_client_start(ctx, client, method, request), ret_response);
+    mesh__text_printf(text,
+                      "{\"calls\":%lld,\"workersWaiting\":%lld,\"workerLimit\":%lld,"
+                      "\"requestsInFlight\":%lld,\"pendingRequests\":%lld,"
+                      "\"retryBudget\":{\"inFlight\":%lld,\"recentCalls\":%lld,"
+                      "\"recentRetries\":%lld},\"endpoints\":",
+                      (long long)budget.calls, (long long)atomic_load(&client->workers.used),
+                      (long long)atomic_load(&client->workers.max),
+                      (long long)atomic_load(&client->requests.used),
+                      (long long)atomic_load(&client->pending.used), (long long)budget.retries,
+                      (long long)budget.recent_calls, (long long)budget.recent_retries);
+    mesh__endpoints_json(client->endpoints, text);
+    mesh__text_adds(text, ",\"circuitBreakers\":");
+    methods_json(client, text);
+    mesh__text_adds(text, "}");
 }

@@ -2,6 +2,7 @@
 /* One attempt of an outgoing call: what is sent first, how it is waited for, what its end means. */
 #include "core/clock.h"
 #include "core/guard.h"
+#include "mesh/log.h"
 #include "rpc/client_call.h"
 
 #include <string.h>
@@ -9,47 +10,29 @@
 /* How often a wait looks at a cancellation that the library cannot see. */
 #define LOOK_NS (20 * MESH_NS_PER_MS)
 #define DETAILS "grpc-status-details-bin"
-#define OWN_PAIRS 3
-
-enum mesh_status mesh__attempt_refused(const struct mesh_ctx *ctx, int64_t deadline_ns)
-{
-    if (mesh_ctx_cancelled(ctx)) {
-        return MESH_CANCELLED;
-    }
-    return mesh__now_ns() >= deadline_ns ? MESH_DEADLINE_EXCEEDED : MESH_OK;
-}
-
-MESH_STATUS mesh__attempt_refuse(struct mesh_ctx *ctx, const struct mesh_client *client,
-                                 const struct mesh_method *method, enum mesh_status status)
-{
-    if (status == MESH_CANCELLED) {
-        return mesh_fail(ctx, status, "%s: cancelled before %s was sent", client->name,
-                         method->name);
-    }
-    return mesh_fail(ctx, status, "%s: the deadline passed before %s was sent", client->name,
-                     method->name);
-}
+#define OWN_PAIRS 5
 
 void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
-                         struct mesh_client *client, const struct mesh_method *method,
-                         int64_t started_ns, int64_t deadline_ns)
+                         const struct mesh__rules *rules, struct mesh__endpoint *endpoint,
+                         int64_t deadline_ns)
 {
-    attempt->client = client;
-    attempt->method = method;
-    attempt->metrics = mesh__client_metrics(client, method);
-    attempt->started_ns = started_ns;
-    attempt->deadline_ns = deadline_ns;
-    mesh__call_started(attempt->metrics);
-    attempt->wire = mesh__wire->call_new(client->channel, ctx->inbound, mesh__client_queue(),
-                                         method->path, deadline_ns);
+    attempt->rules = rules;
+    attempt->endpoint = endpoint;
+    attempt->started_ns = mesh__now_ns();
+    attempt->wire =
+        mesh__wire->call_new(mesh__endpoint_channel(endpoint), ctx->inbound, mesh__client_queue(),
+                             rules->method->path, deadline_ns);
 }
 
 /* What the runtime sends itself; returns how many. */
-static size_t own_pairs(struct mesh_ctx *ctx, struct wire_pair *pairs)
+static size_t own_pairs(struct mesh_ctx *ctx, const struct mesh__rules *rules,
+                        struct wire_pair *pairs)
 {
     const struct mesh__scope *scope = ctx->scope;
     char *traceparent = mesh_alloc(ctx, 56);
     size_t size = strlen(scope->correlation_id);
+    size_t fault_size;
+    const char *fault = mesh_ctx_metadata(ctx, MESH__FAULT, &fault_size);
     size_t n = 0;
 
     mesh__trace_format(&scope->trace, traceparent);
@@ -62,10 +45,17 @@ static size_t own_pairs(struct mesh_ctx *ctx, struct wire_pair *pairs)
     if (mesh__is_metadata_text(scope->correlation_id, size, MESH_CORRELATION_MAX)) {
         pairs[n++] = (struct wire_pair){"x-correlation-id", scope->correlation_id, size};
     }
+    if (rules->once || rules->retries > 0) {
+        pairs[n++] = (struct wire_pair){MESH__RETRIED, "1", 1};
+    }
+    if (fault != NULL) {
+        pairs[n++] = (struct wire_pair){MESH__FAULT, fault, fault_size};
+    }
     return n;
 }
 
-const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx, size_t *ret_n)
+const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx,
+                                               const struct mesh__rules *rules, size_t *ret_n)
 {
     const struct mesh__pair *outgoing = ctx->scope->outgoing;
     struct wire_pair *pairs;
@@ -75,7 +65,7 @@ const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx, size_t *ret
         n++;
     }
     pairs = mesh_alloc(ctx, (OWN_PAIRS + n) * sizeof *pairs);
-    *ret_n = own_pairs(ctx, pairs) + n;
+    *ret_n = own_pairs(ctx, rules, pairs) + n;
     /* The list is in reverse order of adding; the peer sees the order of adding. */
     n = *ret_n;
     for (const struct mesh__pair *pair = outgoing; pair != NULL; pair = pair->next) {
@@ -179,16 +169,17 @@ static bool from_transport(const struct mesh__attempt *attempt)
 static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
                             enum mesh_status status, const char *text)
 {
-    const char *name = attempt->client->name;
+    const struct mesh__rules *rules = attempt->rules;
+    const char *name = rules->client->name;
 
     if (status == MESH_DEADLINE_EXCEEDED && strcmp(text, "Deadline Exceeded") == 0) {
-        int64_t given_ns = attempt->deadline_ns - attempt->started_ns + MESH_NS_PER_MS / 2;
+        int64_t given_ns = rules->deadline_ns - rules->started_ns + MESH_NS_PER_MS / 2;
 
-        return mesh_printf(ctx, "%s: no answer to %s within %lld ms", name, attempt->method->name,
+        return mesh_printf(ctx, "%s: no answer to %s within %lld ms", name, rules->method->name,
                            (long long)(given_ns / MESH_NS_PER_MS));
     }
     if (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0) {
-        return mesh_printf(ctx, "%s: %s was cancelled", name, attempt->method->name);
+        return mesh_printf(ctx, "%s: %s was cancelled", name, rules->method->name);
     }
     return from_transport(attempt) ? mesh_printf(ctx, "%s: %s", name, text) : text;
 }
@@ -207,8 +198,13 @@ enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt)
     return status;
 }
 
-struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt)
+struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
+                                           const char **ret_pushback)
 {
+    struct wire_pair pushback = {NULL, NULL, 0};
+
+    (void)find_trailer(attempt, MESH__PUSHBACK, &pushback); /* without it, it is none */
+    *ret_pushback = pushback.value;
     return mesh__failure_of(mesh__attempt_code(attempt),
                             mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
 }
@@ -239,22 +235,49 @@ MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attemp
     if (mesh__wire->message_encoding(message) != WIRE_PLAIN) {
         mesh__wire->message_free(message);
         return mesh_fail(ctx, MESH_INTERNAL, "%s: the answer to %s is compressed, not asked for",
-                         attempt->client->name, attempt->method->name);
+                         attempt->rules->client->name, attempt->rules->method->name);
     }
     bytes = mesh__wire->message_data(message, &size);
-    status = mesh__unpack(ctx, attempt->method->response, bytes, size, ret_message);
+    status = mesh__unpack(ctx, attempt->rules->method->response, bytes, size, ret_message);
     mesh__wire->message_free(message);
     if (status == MESH_OK) {
         return MESH_OK;
     }
     return mesh_fail(ctx, status == MESH_RESOURCE_EXHAUSTED ? status : MESH_INTERNAL,
-                     "%s: bad answer to %s: %s", attempt->client->name, attempt->method->name,
+                     "%s: bad answer to %s: %s", attempt->rules->client->name, attempt->rules->method->name,
                      mesh_ctx_error(ctx));
 }
 
-void mesh__attempt_done(struct mesh__attempt *attempt, enum mesh_status status)
+void mesh__attempt_leave(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
+                         enum mesh_status status, enum mesh__ejection_result result,
+                         const char *again)
 {
-    mesh__call_handled(attempt->metrics, status, mesh__now_ns() - attempt->started_ns);
+    const struct mesh__rules *rules = attempt->rules;
+    struct mesh_client *client = rules->client;
+    bool told = result != MESH__EJECTION_GOOD && result != MESH__EJECTION_NOTHING;
+
+    mesh_counter_add(client->counts.attempts[status], 1);
+    mesh_log(told ? MESH_LOG_INFO : MESH_LOG_DEBUG,
+             MESH_LOG_FIELDS(
+                 mesh_log_text("destination", client->name),
+                 mesh_log_text("method", rules->method->path),
+                 mesh_log_text("endpoint", mesh__endpoint_address(attempt->endpoint)),
+                 mesh_log_text("code", mesh_status_name(status)),
+                 mesh_log_int("ms", (mesh__now_ns() - attempt->started_ns) / MESH_NS_PER_MS),
+                 mesh_log_int("retries", rules->retries), mesh_log_text("then", again),
+                 mesh_log_text("correlation_id", mesh_ctx_correlation_id(ctx)),
+                 mesh_log_text("trace_id", mesh_ctx_trace_id(ctx))),
+             "attempt");
+    mesh__endpoints_leave(client->endpoints, attempt->endpoint, result);
+    mesh__limit_give(&client->requests);
+    attempt->endpoint = NULL;
+    if (result == MESH__EJECTION_BOTH) { /* perhaps it has moved */
+        mesh__endpoints_look_up(client->endpoints);
+    }
+}
+
+void mesh__attempt_free(struct mesh__attempt *attempt)
+{
     mesh__wire->call_free(attempt->wire);
     attempt->wire = NULL;
 }

@@ -65,15 +65,33 @@ void mesh__client_thread_done(void)
     mesh__wire->stop();
 }
 
+void *mesh__client_wake_tag(void)
+{
+    static _Thread_local struct mesh__op woken; /* of no operation */
+
+    return &woken;
+}
+
+bool mesh__queue_turn(int64_t until_ns)
+{
+    struct wire_event event = mesh__wire->queue_next(mesh__client_queue(), until_ns);
+
+    if (event.kind != WIRE_COMPLETE) {
+        return false;
+    }
+    complete(&event);
+    return true;
+}
+
 bool mesh__op_wait(struct mesh__op *op, int64_t until_ns)
 {
     while (op->pending) {
-        struct wire_event event = mesh__wire->queue_next(mesh__client_queue(), until_ns);
+        int64_t due_ns = mesh__calls_step();
 
-        if (event.kind != WIRE_COMPLETE) {
+        if (!mesh__queue_turn(due_ns < until_ns ? due_ns : until_ns) && until_ns <= mesh__now_ns() &&
+            op->pending) {
             return false;
         }
-        complete(&event);
     }
     return true;
 }

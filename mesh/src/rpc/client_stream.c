@@ -15,8 +15,10 @@
 struct client_stream {
     struct mesh_stream base;
     struct mesh_stream *next; /* in scope->streams */
-    struct mesh__scope *scope;
+    struct mesh_ctx *ctx; /* that it was opened with */
+    struct mesh__rules rules;
     struct mesh__attempt attempt;
+    struct wire_message *request; /* of a server streaming call that may be sent again */
     struct mesh_ctx *messages; /* memory of the message read last */
     /* One batch of each may be under way: the first, the peer's first metadata, the rest. */
     struct mesh__op open, initial, read, write, close, status;
@@ -25,6 +27,7 @@ struct client_stream {
     bool read_ended;         /* the peer's messages are over */
     bool send_closed;        /* ours are */
     enum mesh_status broken; /* we ended it, because of a message; MESH_OK otherwise */
+    bool final;              /* enough was tried */
     bool finished;           /* nothing is left on the wire */
     enum mesh_status end;    /* once finished */
 };
@@ -37,7 +40,7 @@ static struct client_stream *of(struct mesh_stream *base)
 /* Until when to wait: a nearer deadline of this view of the context leaves the call alive. */
 static int64_t limit(const struct mesh_ctx *ctx, const struct client_stream *stream)
 {
-    return ctx->deadline_ns < stream->attempt.deadline_ns ? ctx->deadline_ns : MESH_NO_DEADLINE;
+    return ctx->deadline_ns < stream->rules.deadline_ns ? ctx->deadline_ns : MESH_NO_DEADLINE;
 }
 
 static MESH_STATUS await(struct mesh_ctx *ctx, struct client_stream *stream, struct mesh__op *op)
@@ -46,13 +49,13 @@ static MESH_STATUS await(struct mesh_ctx *ctx, struct client_stream *stream, str
         return MESH_OK;
     }
     return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "%s: %s did not go on in time",
-                     stream->attempt.client->name, stream->attempt.method->name);
+                     stream->rules.client->name, stream->rules.method->name);
 }
 
 static MESH_STATUS fail_over(struct mesh_ctx *ctx, const struct client_stream *stream)
 {
-    return mesh_fail(ctx, MESH_CANCELLED, "%s: %s is over", stream->attempt.client->name,
-                     stream->attempt.method->name);
+    return mesh_fail(ctx, MESH_CANCELLED, "%s: %s is over", stream->rules.client->name,
+                     stream->rules.method->name);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -73,6 +76,7 @@ static MESH_STATUS receive(struct mesh_ctx *ctx, struct client_stream *stream,
         stream->read_ended = true;
     } else {
         stream->n_read++;
+        mesh__rules_judge(&stream->rules, MESH__BREAKER_SUCCESS);
     }
     return MESH_OK;
 }
@@ -91,7 +95,7 @@ static MESH_STATUS unpack(struct mesh_ctx *ctx, struct client_stream *stream,
     enum mesh_status status;
 
     if (stream->messages == NULL) {
-        stream->messages = mesh__ctx_new(stream->scope->service, 0, MESH_NO_DEADLINE);
+        stream->messages = mesh__ctx_new(stream->ctx->scope->service, 0, MESH_NO_DEADLINE);
     } else {
         mesh__ctx_reset(stream->messages, MESH_NO_DEADLINE);
     }
@@ -103,20 +107,250 @@ static MESH_STATUS unpack(struct mesh_ctx *ctx, struct client_stream *stream,
 }
 
 /* The status of the call when all its messages were read. */
-static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
+static MESH_STATUS settled(struct mesh_ctx *ctx, const struct client_stream *stream)
 {
-    const struct mesh__attempt *attempt = &stream->attempt;
+    const struct mesh__rules *rules = &stream->rules;
 
-    MESH_TRY(await(ctx, stream, &stream->status));
     if (stream->broken != MESH_OK) {
         return mesh_fail(ctx, stream->broken, "%s: %s was given up after a bad message",
-                         attempt->client->name, attempt->method->name);
+                         rules->client->name, rules->method->name);
     }
-    MESH_TRY(mesh__attempt_status(ctx, attempt));
-    if (attempt->method->kind == MESH_CLIENT_STREAMING && stream->n_read != 1) {
+    MESH_TRY(mesh__attempt_status(ctx, &stream->attempt));
+    if (rules->method->kind == MESH_CLIENT_STREAMING && stream->n_read != 1) {
         return mesh_fail(ctx, MESH_INTERNAL, "%s: %s has answered with %zu messages, not with one",
-                         attempt->client->name, attempt->method->name, stream->n_read);
+                         rules->client->name, rules->method->name, stream->n_read);
     }
+    return MESH_OK;
+}
+
+static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
+{
+    enum mesh_status status;
+
+    MESH_TRY(await(ctx, stream, &stream->status));
+    status = settled(ctx, stream);
+    if (stream->final && status != MESH_OK) {
+        mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
+    }
+    mesh__rules_judge(&stream->rules, mesh__rules_outcome(ctx, &stream->rules, status));
+    return status;
+}
+
+/* ---- attempts ----------------------------------------------------------------------------- */
+
+/* Waits until until_ns, or until something of this thread has changed. */
+static MESH_STATUS idle(struct mesh_ctx *ctx, const struct client_stream *stream, int64_t until_ns)
+{
+    const struct mesh__rules *rules = &stream->rules;
+    int64_t due_ns = mesh__calls_step();
+    int64_t look_ns = mesh__now_ns() + MESH_LOOK_EVERY_MS * MESH_NS_PER_MS;
+    int64_t last_ns = limit(ctx, stream) < rules->deadline_ns ? ctx->deadline_ns : rules->deadline_ns;
+
+    until_ns = due_ns < until_ns ? due_ns : until_ns;
+    until_ns = last_ns < until_ns ? last_ns : until_ns;
+    (void)mesh__queue_turn(look_ns < until_ns ? look_ns : until_ns);
+    if (mesh_ctx_cancelled(ctx)) {
+        return mesh__rules_refuse(ctx, rules, MESH__REFUSED_CANCELLED);
+    }
+    return mesh__now_ns() >= last_ns ? mesh__rules_refuse(ctx, rules, MESH__REFUSED_LATE) : MESH_OK;
+}
+
+static MESH_STATUS pause(struct mesh_ctx *ctx, const struct client_stream *stream, int64_t pause_ns)
+{
+    int64_t end_ns = mesh__now_ns() + pause_ns;
+
+    while (mesh__now_ns() < end_ns) {
+        MESH_TRY(idle(ctx, stream, end_ns));
+    }
+    return MESH_OK;
+}
+
+/* Waits for an endpoint; MESH_OK with *ret_endpoint NULL: there is none in time. */
+static MESH_STATUS seek(struct mesh_ctx *ctx, struct client_stream *stream,
+                        struct mesh__endpoint **ret_endpoint)
+{
+    struct mesh_client *client = stream->rules.client;
+    int64_t end_ns = mesh__in_ms(MESH__CONNECT_MS);
+
+    for (;;) {
+        switch (mesh__endpoints_pick(client->endpoints, &stream->rules.pick, ret_endpoint)) {
+        case MESH__PICKED:
+            if (mesh__limit_take(&client->requests)) {
+                return MESH_OK;
+            }
+            mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
+            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_REQUESTS);
+        case MESH__PICK_WAITS:
+            if (mesh__now_ns() < end_ns) {
+                break;
+            }
+            return MESH_OK;
+        case MESH__PICK_HAS_NONE:
+            return MESH_OK;
+        }
+        MESH_TRY(idle(ctx, stream, end_ns));
+    }
+}
+
+/* The same, with retries. */
+static MESH_STATUS find_endpoint(struct mesh_ctx *ctx, struct client_stream *stream,
+                                 struct mesh__endpoint **ret_endpoint)
+{
+    struct mesh__limit *pending = &stream->rules.client->pending;
+    int64_t pause_ns;
+
+    for (;;) {
+        enum mesh_status status;
+
+        if (!mesh__limit_take(pending)) {
+            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_PENDING);
+        }
+        status = seek(ctx, stream, ret_endpoint);
+        mesh__limit_give(pending);
+        if (status != MESH_OK || *ret_endpoint != NULL) {
+            return status;
+        }
+        mesh__endpoints_look_up(stream->rules.client->endpoints);
+        if (mesh__rules_retry(&stream->rules, &mesh__failure_not_ready, NULL, &pause_ns) !=
+            MESH__AGAIN) {
+            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_NO_ENDPOINT);
+        }
+        MESH_TRY(pause(ctx, stream, pause_ns));
+    }
+}
+
+static MESH_STATUS pass_faults(struct mesh_ctx *ctx, struct client_stream *stream)
+{
+    int64_t delay_ms;
+
+    if (mesh__rules_fault(&stream->rules, ctx, &delay_ms)) {
+        return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_FAULT);
+    }
+    return delay_ms > 0 ? pause(ctx, stream, delay_ms * MESH_NS_PER_MS) : MESH_OK;
+}
+
+static void send_first(struct client_stream *stream, struct mesh__endpoint *endpoint)
+{
+    const struct mesh__rules *rules = &stream->rules;
+    struct wire_batch first = {.ops = WIRE_SEND_INITIAL};
+    int64_t deadline_ns = rules->values->per_try_timeout_ms > 0
+                              ? mesh__in_ms(rules->values->per_try_timeout_ms)
+                              : MESH_NO_DEADLINE;
+
+    mesh__attempt_start(&stream->attempt, stream->ctx, rules, endpoint,
+                        deadline_ns < rules->deadline_ns ? deadline_ns : rules->deadline_ns);
+    first.initial = mesh__attempt_metadata(stream->ctx, rules, &first.n_initial);
+    if (stream->request != NULL) {
+        first.ops |= WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE;
+        first.message = stream->request;
+        first.keep_message = true;
+        stream->send_closed = true;
+    }
+    mesh__attempt_batch(&stream->attempt, &(struct wire_batch){.ops = WIRE_RECV_STATUS},
+                        &stream->status);
+    mesh__attempt_batch(&stream->attempt, &first, &stream->open);
+    /* The library never completes a status whose initial metadata nobody asks for. */
+    mesh__attempt_batch(&stream->attempt, &(struct wire_batch){.ops = WIRE_RECV_INITIAL},
+                        &stream->initial);
+}
+
+static MESH_STATUS begin(struct mesh_ctx *ctx, struct client_stream *stream)
+{
+    struct mesh_client *client = stream->rules.client;
+    struct mesh__endpoint *endpoint = NULL;
+    enum mesh_status status;
+
+    MESH_TRY(find_endpoint(ctx, stream, &endpoint));
+    status = pass_faults(ctx, stream);
+    if (status != MESH_OK) {
+        mesh__endpoints_leave(client->endpoints, endpoint, MESH__EJECTION_NOTHING);
+        mesh__limit_give(&client->requests);
+        return status;
+    }
+    send_first(stream, endpoint);
+    return MESH_OK;
+}
+
+/* Waits for what is under way, which ends with the call, and frees it. */
+static void end_attempt(struct client_stream *stream, const char *then)
+{
+    struct mesh__op *ops[] = {&stream->open,  &stream->initial, &stream->read,
+                              &stream->write, &stream->close,   &stream->status};
+    const char *pushback;
+
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        (void)mesh__op_wait(ops[i], MESH_NO_DEADLINE); /* true: it has no limit */
+    }
+    mesh__attempt_leave(&stream->attempt, stream->ctx, mesh__attempt_code(&stream->attempt),
+                        mesh__attempt_failure(&stream->attempt, &pushback).ejection, then);
+    mesh__rules_give_place(&stream->rules);
+    mesh__attempt_free(&stream->attempt);
+}
+
+/* Nothing of it is left. */
+static void release(struct client_stream *stream, enum mesh_status end)
+{
+    struct mesh_stream **link = &stream->ctx->scope->streams;
+
+    while (*link != &stream->base) { /* it is there until it is released */
+        link = &of(*link)->next;
+    }
+    *link = stream->next;
+    mesh__rules_end(&stream->rules, end);
+    mesh__wire->message_free(stream->request);
+    stream->request = NULL;
+    mesh__ctx_free(stream->messages);
+    stream->messages = NULL;
+    stream->end = end;
+    stream->finished = true;
+}
+
+/* Whether the stream has failed before its first message in a way that is tried again. */
+static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
+{
+    struct mesh__rules *rules = &stream->rules;
+    enum mesh_status status = mesh__attempt_code(&stream->attempt);
+    struct mesh__failure failure;
+    const char *pushback;
+    enum mesh__again again;
+
+    if (stream->request == NULL || stream->n_read > 0 || stream->broken != MESH_OK ||
+        status == MESH_OK) {
+        return false;
+    }
+    failure = mesh__attempt_failure(&stream->attempt, &pushback);
+    if (status == MESH_DEADLINE_EXCEEDED && failure.transport &&
+        mesh__now_ns() < rules->deadline_ns) {
+        failure = mesh__failure_per_try;
+        mesh_counter_add(rules->client->counts.try_timeouts, 1);
+    }
+    again = mesh__rules_retry(rules, &failure, pushback, ret_pause_ns);
+    stream->final = again == MESH__AGAIN_NO_MORE || (pushback != NULL && pushback[0] == '-');
+    return again == MESH__AGAIN;
+}
+
+/* After the end of the peer's messages: another attempt, whose messages are to be read then. */
+static MESH_STATUS try_again(struct mesh_ctx *ctx, struct client_stream *stream, bool *ret_again)
+{
+    enum mesh_status status;
+    int64_t pause_ns;
+
+    *ret_again = false;
+    MESH_TRY(await(ctx, stream, &stream->status));
+    if (!may_try_again(stream, &pause_ns)) {
+        return MESH_OK;
+    }
+    end_attempt(stream, "retry");
+    stream->read_ended = false;
+    status = pause(ctx, stream, pause_ns);
+    if (status == MESH_OK) {
+        status = begin(ctx, stream);
+    }
+    if (status != MESH_OK) {
+        release(stream, status);
+        return status;
+    }
+    *ret_again = true;
     return MESH_OK;
 }
 
@@ -125,16 +359,20 @@ static MESH_STATUS client_read(struct mesh_ctx *ctx, struct mesh_stream *base,
 {
     struct client_stream *stream = of(base);
     struct wire_message *message = NULL;
+    bool again = false;
 
     if (stream->finished) {
         return fail_over(ctx, stream);
     }
-    if (!stream->read_ended) {
-        MESH_TRY(receive(ctx, stream, &message));
-    }
-    if (message != NULL) {
-        return unpack(ctx, stream, message, ret_message);
-    }
+    do {
+        if (!stream->read_ended) {
+            MESH_TRY(receive(ctx, stream, &message));
+        }
+        if (message != NULL) {
+            return unpack(ctx, stream, message, ret_message);
+        }
+        MESH_TRY(try_again(ctx, stream, &again));
+    } while (again);
     /* A call that failed does not look like one whose messages have ended. */
     MESH_TRY(settle(ctx, stream));
     *ret_message = NULL;
@@ -186,27 +424,6 @@ static MESH_STATUS client_close_send(struct mesh_ctx *ctx, struct mesh_stream *b
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
-/* Waits for what is under way, which ends with the call, and gives it back. */
-static void release(struct client_stream *stream, enum mesh_status end)
-{
-    struct mesh__op *ops[] = {&stream->open,  &stream->initial, &stream->read,
-                              &stream->write, &stream->close,   &stream->status};
-    struct mesh_stream **link = &stream->scope->streams;
-
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        (void)mesh__op_wait(ops[i], MESH_NO_DEADLINE); /* true: it has no limit */
-    }
-    while (*link != &stream->base) { /* it is there until it is released */
-        link = &of(*link)->next;
-    }
-    *link = stream->next;
-    mesh__attempt_done(&stream->attempt, end);
-    mesh__ctx_free(stream->messages);
-    stream->messages = NULL;
-    stream->end = end;
-    stream->finished = true;
-}
-
 static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
 {
     struct client_stream *stream = of(base);
@@ -215,8 +432,8 @@ static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
     if (stream->finished) {
         return stream->end == MESH_OK
                    ? MESH_OK
-                   : mesh_fail(ctx, stream->end, "%s: %s is over", stream->attempt.client->name,
-                               stream->attempt.method->name);
+                   : mesh_fail(ctx, stream->end, "%s: %s is over", stream->rules.client->name,
+                               stream->rules.method->name);
     }
     MESH_TRY(client_close_send(ctx, base));
     while (!stream->read_ended) {
@@ -227,6 +444,7 @@ static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
     }
     MESH_TRY(await(ctx, stream, &stream->status));
     status = settle(ctx, stream);
+    end_attempt(stream, "result");
     release(stream, status);
     return status;
 }
@@ -251,9 +469,12 @@ void mesh__streams_drain(struct mesh__scope *scope)
 {
     while (scope->streams != NULL) {
         struct client_stream *stream = of(scope->streams);
+        enum mesh_status status;
 
         (void)mesh__op_wait(&stream->status, MESH_NO_DEADLINE); /* true: it has no limit */
-        release(stream, mesh__attempt_code(&stream->attempt));
+        status = mesh__attempt_code(&stream->attempt);
+        end_attempt(stream, "result");
+        release(stream, status);
     }
 }
 
@@ -271,33 +492,26 @@ MESH_STATUS mesh_client_open(struct mesh_ctx *ctx, struct mesh_client *client,
                              const struct mesh_method *method, const ProtobufCMessage *request,
                              struct mesh_stream **ret_stream)
 {
-    struct client_stream *stream;
-    struct wire_batch first = {.ops = WIRE_SEND_INITIAL};
-    enum mesh_status refused = mesh__attempt_refused(ctx, ctx->deadline_ns);
+    struct client_stream *stream = mesh_alloc(ctx, sizeof *stream);
+    enum mesh__refusal refusal;
+    enum mesh_status status;
 
     assert(method->kind != MESH_UNARY);
     assert((request != NULL) == (method->kind == MESH_SERVER_STREAMING));
-    if (refused != MESH_OK) {
-        return mesh__attempt_refuse(ctx, client, method, refused);
-    }
-    stream = mesh_alloc(ctx, sizeof *stream);
     stream->base.ops = &client_ops;
-    stream->scope = ctx->scope;
-    mesh__attempt_start(&stream->attempt, ctx, client, method, mesh__now_ns(), ctx->deadline_ns);
-    first.initial = mesh__attempt_metadata(ctx, &first.n_initial);
-    if (request != NULL) {
-        first.ops |= WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE;
-        first.message = mesh__client_pack(request);
-        stream->send_closed = true;
+    stream->ctx = ctx;
+    refusal = mesh__rules_begin(&stream->rules, ctx, client, method);
+    if (refusal != MESH__NOT_REFUSED) {
+        return mesh__rules_refuse(ctx, &stream->rules, refusal);
     }
-    mesh__attempt_batch(&stream->attempt, &(struct wire_batch){.ops = WIRE_RECV_STATUS},
-                        &stream->status);
-    mesh__attempt_batch(&stream->attempt, &first, &stream->open);
-    /* The library never completes a status whose initial metadata nobody asks for. */
-    mesh__attempt_batch(&stream->attempt, &(struct wire_batch){.ops = WIRE_RECV_INITIAL},
-                        &stream->initial);
+    stream->request = request != NULL ? mesh__client_pack(request) : NULL;
     stream->next = ctx->scope->streams;
     ctx->scope->streams = &stream->base;
+    status = begin(ctx, stream);
+    if (status != MESH_OK) {
+        release(stream, status);
+        return status;
+    }
     *ret_stream = &stream->base;
     return MESH_OK;
 }

@@ -4,24 +4,13 @@
 #define MESH_RPC_CLIENT_TRANSPORT_H
 
 #include "mesh/status.h"
+#include "policy/policy.h"
 #include "rpc/ejection.h"
 
 #include <stdbool.h>
 
 /* The trailer that our servers add to every status of theirs. */
 #define MESH__STATUS_MARK "mesh-status"
-
-/* Failures that are tried again: bits of retry_on. */
-enum mesh__retry_on {
-    MESH__RETRY_CONNECT_FAILURE = 1 << 0,
-    MESH__RETRY_REFUSED_STREAM = 1 << 1,
-    MESH__RETRY_RESET = 1 << 2,
-    MESH__RETRY_CANCELLED = 1 << 3,
-    MESH__RETRY_DEADLINE_EXCEEDED = 1 << 4,
-    MESH__RETRY_INTERNAL = 1 << 5,
-    MESH__RETRY_RESOURCE_EXHAUSTED = 1 << 6,
-    MESH__RETRY_UNAVAILABLE = 1 << 7
-};
 
 struct mesh__failure {
     bool transport;    /* no server has sent the status */

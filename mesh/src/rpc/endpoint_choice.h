@@ -3,11 +3,10 @@
 #ifndef MESH_RPC_ENDPOINT_CHOICE_H
 #define MESH_RPC_ENDPOINT_CHOICE_H
 
+#include "policy/policy.h"
 #include "rpc/ejection.h"
 
 #define MESH__ENDPOINTS_MAX 256 /* of one destination */
-
-enum mesh__load_balancer { MESH__LEAST_REQUEST, MESH__ROUND_ROBIN };
 
 /* One endpoint's part, inside of what its owner keeps of it; starts as {0}. */
 struct mesh__endpoint {

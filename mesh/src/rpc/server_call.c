@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define INTERNAL_TEXT "internal error"
-#define OWN_PAIRS 2 /* of the trailing metadata: details and mark */
+#define OWN_PAIRS 3 /* of the trailing metadata: details, pushback and mark */
 
 /* ---- life --------------------------------------------------------------------------------- */
 
@@ -160,6 +160,9 @@ static void add_failure(struct mesh_ctx *ctx, struct wire_batch *batch, struct w
         return;
     }
     batch->status_text = error->text;
+    if (error->final && error->status == batch->status) {
+        pairs[batch->n_trailing++] = (struct wire_pair){"grpc-retry-pushback-ms", "-1", 2};
+    }
     details = mesh__error_details(ctx, batch->status, &size);
     if (details != NULL) {
         pairs[batch->n_trailing++] = (struct wire_pair){"grpc-status-details-bin", details, size};

@@ -37,12 +37,14 @@ enum wire_op {
         1 << 7 /* server: completes when the call is over; tells if it was cancelled */
 };
 
-/* What one call_start() does. Everything is copied, except message, whose ownership passes on. */
+/* What one call_start() does. Everything is copied, except message, whose ownership passes on
+ * unless it is kept. */
 struct wire_batch {
     unsigned ops; /* of enum wire_op */
     const struct wire_pair *initial;
     size_t n_initial;
     struct wire_message *message;
+    bool keep_message; /* it stays the caller's, to be sent again */
     enum mesh_status status;
     const char *status_text; /* NULL: "" */
     const struct wire_pair *trailing;
@@ -63,6 +65,15 @@ struct wire_event {
     enum wire_event_kind kind;
     void *tag;
     bool ok; /* false: the operation did not happen (call over, server shutting down) */
+};
+
+/* Of a channel; in the order of the core's own, which may go from each to each. */
+enum wire_channel_state {
+    WIRE_IDLE,
+    WIRE_CONNECTING,
+    WIRE_READY,
+    WIRE_FAILING, /* it waits before it tries again */
+    WIRE_CLOSED   /* it was freed */
 };
 
 enum wire_metadata_kind {
@@ -86,6 +97,7 @@ struct wire_channel_options {
     int max_message_bytes;    /* 0: 4 MiB */
     int keepalive_ms;         /* a peer that is silent so long during a call is pinged; 0: 30000 */
     int keepalive_timeout_ms; /* and has so long to answer; 0: 10000 */
+    bool watch_health;        /* it is ready only while the peer's health service says SERVING */
 };
 
 struct wire {
@@ -101,6 +113,8 @@ struct wire {
     /* After it, queue_next drains what is left and then answers WIRE_SHUTDOWN. */
     void (*queue_shutdown)(struct wire_queue *queue);
     void (*queue_free)(struct wire_queue *queue); /* after WIRE_SHUTDOWN was seen */
+    /* Completes tag on the queue at once, from any thread; before queue_shutdown. */
+    void (*queue_wake)(struct wire_queue *queue, void *tag);
 
     /*
      * The size of what is received has no limit but memory: the core would look at it no sooner
@@ -132,6 +146,13 @@ struct wire {
     struct wire_channel *(*channel_new)(const char *target,
                                         const struct wire_channel_options *options);
     void (*channel_free)(struct wire_channel *channel);
+    /* try_connect: an idle one connects. */
+    enum wire_channel_state (*channel_state)(struct wire_channel *channel, bool try_connect);
+    /* tag completes once the state is another one than last; freeing the channel closes it. */
+    void (*channel_watch)(struct wire_channel *channel, enum wire_channel_state last,
+                          struct wire_queue *queue, void *tag);
+    /* What waits before it connects again does so at once. */
+    void (*channel_reset_backoff)(struct wire_channel *channel);
     /* parent may be NULL; with a parent, its cancellation and deadline reach this call too. */
     struct wire_call *(*call_new)(struct wire_channel *channel, struct wire_call *parent,
                                   struct wire_queue *queue, const char *path, int64_t deadline_ns);

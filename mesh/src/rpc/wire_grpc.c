@@ -9,11 +9,19 @@
 #include <grpc/compression.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * The core posts an event of one's own only through a call: a batch of nothing completes at once.
+ * The waker is such a call, on a channel that leads nowhere.
+ */
 struct wire_queue {
     grpc_completion_queue *queue;
+    pthread_mutex_t mutex; /* for what follows */
+    grpc_channel *nowhere;
+    grpc_call *waker; /* NULL until it is needed */
 };
 
 struct wire_server {
@@ -104,6 +112,7 @@ static struct wire_queue *queue_of(grpc_cq_polling_type polling)
 
     queue->queue = grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes),
                                                 &attributes, NULL);
+    pthread_mutex_init(&queue->mutex, NULL);
     return queue;
 }
 
@@ -115,6 +124,28 @@ static struct wire_queue *queue_new(void)
 static struct wire_queue *queue_new_told(void)
 {
     return queue_of(GRPC_CQ_NON_POLLING);
+}
+
+static grpc_call *waker_of(struct wire_queue *queue)
+{
+    if (queue->waker == NULL) {
+        queue->nowhere = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "wake");
+        queue->waker = grpc_channel_create_call(
+            queue->nowhere, NULL, GRPC_PROPAGATE_DEFAULTS, queue->queue,
+            grpc_slice_from_static_string("/wake"), NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC),
+            NULL);
+    }
+    return queue->waker;
+}
+
+static void queue_wake(struct wire_queue *queue, void *tag)
+{
+    struct wire_operation *operation = mesh__wire_operation_new(NULL, 0, tag);
+
+    pthread_mutex_lock(&queue->mutex);
+    WIRE_HAND_OVER(operation);
+    mesh__wire_must(grpc_call_start_batch(waker_of(queue), NULL, 0, operation, NULL), "queue_wake");
+    pthread_mutex_unlock(&queue->mutex);
 }
 
 static struct wire_event queue_next(struct wire_queue *queue, int64_t deadline_ns)
@@ -147,7 +178,12 @@ static void queue_free(struct wire_queue *queue)
     if (queue == NULL) {
         return;
     }
+    if (queue->waker != NULL) {
+        grpc_call_unref(queue->waker);
+        grpc_channel_destroy(queue->nowhere);
+    }
     grpc_completion_queue_destroy(queue->queue);
+    pthread_mutex_destroy(&queue->mutex);
     free(queue);
 }
 
@@ -358,6 +394,19 @@ static void server_free(struct wire_server *server)
 
 /* ---- channels ----------------------------------------------------------------------------- */
 
+/* The core asks for health under this balancer alone, and it keeps the channel connected. */
+static const char watching_health[] = "{\"loadBalancingConfig\": [{\"round_robin\": {}}],"
+                                      " \"healthCheckConfig\": {\"serviceName\": \"\"}}";
+
+static grpc_arg text_arg(const char *key, const char *text)
+{
+    grpc_arg arg = integer_arg(key, 0);
+
+    arg.type = GRPC_ARG_STRING;
+    memcpy(&arg.value.string, &text, sizeof(text)); /* it is only read */
+    return arg;
+}
+
 static struct wire_channel *channel_new(const char *target,
                                         const struct wire_channel_options *options)
 {
@@ -379,9 +428,10 @@ static struct wire_channel *channel_new(const char *target,
                             or_default(options->keepalive_timeout_ms, 10000));
     args[n++] = integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0); /* peers are inside the mesh */
     if (options->authority != NULL) {
-        args[n] = integer_arg(GRPC_ARG_DEFAULT_AUTHORITY, 0);
-        args[n].type = GRPC_ARG_STRING;
-        memcpy(&args[n++].value.string, &options->authority, sizeof(options->authority));
+        args[n++] = text_arg(GRPC_ARG_DEFAULT_AUTHORITY, options->authority);
+    }
+    if (options->watch_health) {
+        args[n++] = text_arg(GRPC_ARG_SERVICE_CONFIG, watching_health);
     }
     channel_args.num_args = n;
     channel->channel = grpc_channel_create(target, credentials, &channel_args);
@@ -396,6 +446,42 @@ static void channel_free(struct wire_channel *channel)
     }
     grpc_channel_destroy(channel->channel);
     free(channel);
+}
+
+static enum wire_channel_state channel_state(struct wire_channel *channel, bool try_connect)
+{
+    static const enum wire_channel_state states[] = {
+        [GRPC_CHANNEL_IDLE] = WIRE_IDLE,
+        [GRPC_CHANNEL_CONNECTING] = WIRE_CONNECTING,
+        [GRPC_CHANNEL_READY] = WIRE_READY,
+        [GRPC_CHANNEL_TRANSIENT_FAILURE] = WIRE_FAILING,
+        [GRPC_CHANNEL_SHUTDOWN] = WIRE_CLOSED,
+    };
+
+    return states[grpc_channel_check_connectivity_state(channel->channel, try_connect)];
+}
+
+static void channel_watch(struct wire_channel *channel, enum wire_channel_state last,
+                          struct wire_queue *queue, void *tag)
+{
+    static const grpc_connectivity_state states[] = {
+        [WIRE_IDLE] = GRPC_CHANNEL_IDLE,
+        [WIRE_CONNECTING] = GRPC_CHANNEL_CONNECTING,
+        [WIRE_READY] = GRPC_CHANNEL_READY,
+        [WIRE_FAILING] = GRPC_CHANNEL_TRANSIENT_FAILURE,
+        [WIRE_CLOSED] = GRPC_CHANNEL_SHUTDOWN,
+    };
+    struct wire_operation *operation = mesh__wire_operation_new(NULL, 0, tag);
+
+    WIRE_HAND_OVER(operation);
+    grpc_channel_watch_connectivity_state(channel->channel, states[last],
+                                          gpr_inf_future(GPR_CLOCK_MONOTONIC), queue->queue,
+                                          operation);
+}
+
+static void channel_reset_backoff(struct wire_channel *channel)
+{
+    grpc_channel_reset_connect_backoff(channel->channel);
 }
 
 static struct wire_call *call_new(struct wire_channel *channel, struct wire_call *parent,
@@ -420,6 +506,7 @@ static const struct wire grpc_wire = {
     .queue_next = queue_next,
     .queue_shutdown = queue_shutdown,
     .queue_free = queue_free,
+    .queue_wake = queue_wake,
     .server_new = server_new,
     .server_listen = server_listen,
     .server_add_queue = server_add_queue,
@@ -431,6 +518,9 @@ static const struct wire grpc_wire = {
     .server_free = server_free,
     .channel_new = channel_new,
     .channel_free = channel_free,
+    .channel_state = channel_state,
+    .channel_watch = channel_watch,
+    .channel_reset_backoff = channel_reset_backoff,
     .call_new = call_new,
     .call_start = mesh__wire_call_start,
     .call_cancel = mesh__wire_call_cancel,

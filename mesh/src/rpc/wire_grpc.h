@@ -61,8 +61,8 @@ struct wire_call {
 /* One batch under way: the tag of the core. It keeps what the core must still find. */
 struct wire_operation {
     void *tag;
-    struct wire_call *call;
-    bool request; /* of server_request() */
+    struct wire_call *call; /* NULL: of a queue or a channel */
+    bool request;           /* of server_request() */
     unsigned ops;
     struct wire_message *message;
     grpc_byte_buffer *sent;

@@ -219,8 +219,8 @@ static size_t fill_sends(struct wire_operation *operation, const struct wire_bat
         ops[n++].data.send_initial_metadata.count = operation->n_initial;
     }
     if (batch->ops & WIRE_SEND_MESSAGE) {
-        operation->message = batch->message;
-        operation->sent = grpc_raw_byte_buffer_create(&operation->message->bytes, 1);
+        operation->message = batch->keep_message ? NULL : batch->message;
+        operation->sent = grpc_raw_byte_buffer_create(&batch->message->bytes, 1);
         ops[n].op = GRPC_OP_SEND_MESSAGE;
         ops[n++].data.send_message.send_message = operation->sent;
     }
@@ -391,8 +391,10 @@ static bool read_failed(const struct wire_operation *operation)
 
 bool mesh__wire_operation_done(struct wire_operation *operation, bool ok)
 {
-    ok = ok && !read_failed(operation);
-    take_results(operation, ok);
+    if (operation->call != NULL) {
+        ok = ok && !read_failed(operation);
+        take_results(operation, ok);
+    }
     operation_free(operation);
     return ok;
 }

@@ -169,9 +169,9 @@ struct mesh_client {
     int unused;
 };
 
-struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms)
+struct mesh_client *mesh__client_new(const struct mesh__client_options *options)
 {
-    fake_say("client_new %s %s %lld", name, target, (long long)timeout_ms);
+    fake_say("client_new %s %s", options->name, options->target);
     return calloc(1, sizeof(struct mesh_client));
 }
 

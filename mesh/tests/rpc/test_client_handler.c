@@ -164,6 +164,9 @@ static void begin(MESH_STATUS (*script)(struct mesh_ctx *ctx, struct served *own
     inner_status = -1;
     inner_remaining_ms = -1;
     served_start(&served);
+    CHECK(served_call(&served, "Echo", "", NULL) == MESH_OK); /* connected */
+    free(served_wait_log("/check.v1.Check/Echo"));
+    free(served_take_log());
 }
 
 /* The server first: its handlers use the client. */

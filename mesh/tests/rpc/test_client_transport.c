@@ -31,7 +31,8 @@ struct expected {
 
 static bool same(const struct mesh__attempt *attempt, const struct expected *expected)
 {
-    struct mesh__failure failure = mesh__attempt_failure(attempt);
+    const char *pushback;
+    struct mesh__failure failure = mesh__attempt_failure(attempt, &pushback);
     enum mesh_status status = mesh__attempt_code(attempt);
 
     (void)fprintf(stderr, "%d \"%s\": %s, %#x, ejection %d\n", status,
@@ -49,7 +50,9 @@ static bool attempt_is(struct raw_peer *peer, bool cancel, const struct expected
                                       WIRE_RECV_INITIAL | WIRE_RECV_MESSAGE | WIRE_RECV_STATUS};
     Peer__Note note = PEER__NOTE__INIT;
     struct mesh_client *client;
+    struct mesh__endpoint *endpoint;
     struct mesh__attempt attempt;
+    struct mesh__rules rules;
     struct mesh__op op;
     char target[32];
     bool is;
@@ -57,8 +60,14 @@ static bool attempt_is(struct raw_peer *peer, bool cancel, const struct expected
     (void)snprintf(target, sizeof target, "ipv4:127.0.0.1:%d", raw_peer_port(peer));
     mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
     client = mesh_client_new("peer", target, 0);
-    mesh__attempt_start(&attempt, ctx, client, &ask, mesh__now_ns(), mesh__in_ms(2000));
-    batch.initial = mesh__attempt_metadata(ctx, &batch.n_initial);
+    CHECK(mesh__rules_begin(&rules, ctx, client, &ask) == MESH__NOT_REFUSED);
+    while (mesh__endpoints_pick(client->endpoints, &rules.pick, &endpoint) == MESH__PICK_WAITS) {
+        (void)mesh__queue_turn(rules.deadline_ns);
+    }
+    CHECK(endpoint != NULL);
+    CHECK(mesh__limit_take(&client->requests));
+    mesh__attempt_start(&attempt, ctx, &rules, endpoint, rules.deadline_ns);
+    batch.initial = mesh__attempt_metadata(ctx, &rules, &batch.n_initial);
     batch.message = mesh__client_pack(&note.base);
     mesh__attempt_batch(&attempt, &batch, &op);
     if (cancel) {
@@ -66,7 +75,9 @@ static bool attempt_is(struct raw_peer *peer, bool cancel, const struct expected
     }
     CHECK(mesh__attempt_await(ctx, &attempt, &op, MESH_NO_DEADLINE));
     is = same(&attempt, expected);
-    mesh__attempt_done(&attempt, mesh__attempt_code(&attempt));
+    mesh__attempt_leave(&attempt, ctx, mesh__attempt_code(&attempt), expected->ejection, "result");
+    mesh__attempt_free(&attempt);
+    mesh__rules_end(&rules, MESH_OK);
     mesh_client_free(client);
     raw_peer_free(peer);
     return is;
@@ -166,7 +177,6 @@ TEST(a_reset_of_every_code)
 static const struct expected refused = {MESH_UNAVAILABLE, true, REFUSED, MESH__EJECTION_BOTH};
 static const struct expected closed = {MESH_UNAVAILABLE, true, MESH__RETRY_RESET,
                                        MESH__EJECTION_BOTH};
-static const struct expected no_connection = {MESH_UNAVAILABLE, true, CONNECT, MESH__EJECTION_BOTH};
 
 /* The core sends a call that GOAWAY refuses once more by itself, and is refused again. */
 TEST(goaway_below_the_call_and_above)
@@ -210,15 +220,33 @@ TEST(connections_that_end)
     }
 }
 
+static bool has_no_endpoint(struct raw_peer *peer)
+{
+    Peer__Note note = PEER__NOTE__INIT;
+    ProtobufCMessage *answer;
+    struct mesh_client *client;
+    char target[32];
+    bool has_none;
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(peer));
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    client = mesh_client_new("peer", target, 5000);
+    has_none = mesh_client_call(ctx, client, &ask, &note.base, &answer) == MESH_UNAVAILABLE &&
+               strcmp(mesh_ctx_error_reason(ctx), "NO_ENDPOINT") == 0;
+    mesh_client_free(client);
+    raw_peer_free(peer);
+    return has_none;
+}
+
 TEST(connections_that_never_are)
 {
     struct raw_bytes http1 = {0};
 
     raw_add(&http1, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
-    CHECK(attempt_is(raw_peer_new_refusing(), false, &no_connection));
-    CHECK(attempt_is(raw_peer_new_hanging(), false, &no_connection));
-    CHECK(attempt_is(raw_peer_new(&nothing, &nothing, RAW_STAY), false, &no_connection));
-    CHECK(attempt_is(raw_peer_new(&http1, &nothing, RAW_STAY), false, &no_connection));
+    CHECK(has_no_endpoint(raw_peer_new_refusing()));
+    CHECK(has_no_endpoint(raw_peer_new_hanging()));
+    CHECK(has_no_endpoint(raw_peer_new(&nothing, &nothing, RAW_STAY)));
+    CHECK(has_no_endpoint(raw_peer_new(&http1, &nothing, RAW_STAY)));
 }
 
 TEST(a_peer_that_turns_to_another_protocol)
