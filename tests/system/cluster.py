@@ -166,6 +166,7 @@ class Cluster:
         self.folder = pathlib.Path(folder)
         self.build = pathlib.Path(os.environ["CMESH_BUILD"])
         self.settings = settings or {}
+        self.policy_file = ROOT / "helm/fashion/policy.local.json"
         self.processes = {s: [Process(self, s, 0)] for s in SERVICES}
         admin = os.environ["TEST_DATABASE_URL"]
         self.database_url = admin.rsplit("/", 1)[0] + "/fashion"
@@ -197,6 +198,7 @@ class Cluster:
             MESH_LAME_DUCK_MS="0",
             MESH_LOG_FORMAT="json",
             MESH_LOG_LEVEL="debug",
+            MESH_POLICY_FILE=str(self.policy_file),
         )
         for peer in PEERS.get(service, ()):
             env[f"MESH_PEER_{peer.upper()}"] = f"127.0.0.1:{self.processes[peer][0].grpc_port}"

@@ -15,6 +15,8 @@
 #include "rpc/limit.h"
 #include "rpc/server.h"
 
+#include <pthread.h>
+
 struct mesh__names {
     char full[128];    /* "fashion-order", for people */
     char schema[128];  /* "fashion_order" */
@@ -32,6 +34,7 @@ struct mesh_app {
     struct mesh_db *db; /* NULL: the service has none */
     struct mesh__policies *policies;
     struct mesh__limit waiting; /* calls to all peers together */
+    pthread_mutex_t peers_mutex; /* while peers come and go; /debug/mesh looks at them */
     struct mesh_client **peers;
     size_t n_peers;
     struct mesh__signals *signals;

@@ -25,6 +25,7 @@
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 #define TEXT_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define JSON "application/json"
 
 /* A connection and since when its present request is waited for. */
 struct client {
@@ -83,7 +84,8 @@ static enum MHD_Result answer_health(struct MHD_Connection *connection, const ch
                           : answer_line(connection, MHD_HTTP_SERVICE_UNAVAILABLE, reason);
 }
 
-static enum MHD_Result answer_metrics(struct mesh__http *http, struct MHD_Connection *connection)
+static enum MHD_Result answer_page(struct mesh__http *http, struct MHD_Connection *connection,
+                                   void (*write)(void *arg, FILE *out), const char *type)
 {
     char *text = NULL;
     size_t size = 0;
@@ -92,12 +94,12 @@ static enum MHD_Result answer_metrics(struct mesh__http *http, struct MHD_Connec
     if (out == NULL) {
         return MHD_NO;
     }
-    http->options.metrics(http->options.arg, out);
+    write(http->options.arg, out);
     if (fclose(out) != 0) {
         free(text);
         return MHD_NO;
     }
-    return answer(connection, MHD_HTTP_OK, TEXT_METRICS, text, size);
+    return answer(connection, MHD_HTTP_OK, type, text, size);
 }
 
 /* A body is never wanted, and one that is not read would be taken for the next request. */
@@ -138,9 +140,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return answer_health(connection, http->options.not_ready(http->options.arg));
     }
     if (strcmp(url, "/metrics") == 0) {
-        return answer_metrics(http, connection);
+        return answer_page(http, connection, http->options.metrics, TEXT_METRICS);
     }
-    return answer_line(connection, MHD_HTTP_NOT_FOUND, "only /livez, /readyz and /metrics");
+    if (strcmp(url, "/debug/mesh") == 0) {
+        return answer_page(http, connection, http->options.debug, JSON);
+    }
+    return answer_line(connection, MHD_HTTP_NOT_FOUND,
+                       "only /livez, /readyz, /metrics and /debug/mesh");
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP port: /livez, /readyz and /metrics in plain text, on one small thread of its own. */
+/* The HTTP port: /livez, /readyz and /metrics in plain text, /debug/mesh as JSON, on one small thread of its own. */
 #ifndef MESH_APP_HTTP_H
 #define MESH_APP_HTTP_H
 
@@ -15,6 +15,7 @@ struct mesh__http_options {
     const char *(*not_alive)(void *arg);
     const char *(*not_ready)(void *arg);
     void (*metrics)(void *arg, FILE *out);
+    void (*debug)(void *arg, FILE *out);
     int64_t request_ms; /* a request and its answer may take; 0: 10 s */
     void *arg;
 };

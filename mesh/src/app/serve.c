@@ -6,6 +6,7 @@
 #include "core/ctx_impl.h"
 #include "core/fatal.h"
 #include "core/metrics_impl.h"
+#include "core/text.h"
 #include "db/db_impl.h"
 #include "mesh/log.h"
 #include "mesh/metrics.h"
@@ -49,6 +50,27 @@ static void write_metrics(void *arg, FILE *out)
     mesh__process_metrics_write(out);
 }
 
+static void write_debug(void *arg, FILE *out)
+{
+    struct mesh_app *app = arg;
+    struct mesh__policy *policy = mesh__policies_take(app->policies);
+    struct mesh__text text = {0};
+
+    mesh__text_adds(&text, "{\"policy\":");
+    mesh__policy_json(policy, &text);
+    mesh__text_adds(&text, ",\"destinations\":{");
+    pthread_mutex_lock(&app->peers_mutex);
+    for (size_t i = 0; i < app->n_peers; i++) {
+        mesh__text_printf(&text, "%s\"%s\":", i > 0 ? "," : "", app->spec->peers[i].name);
+        mesh__client_json(app->peers[i], &text);
+    }
+    pthread_mutex_unlock(&app->peers_mutex);
+    mesh__text_adds(&text, "}}\n");
+    (void)fwrite(text.bytes, 1, text.size, out); /* into memory */
+    free(text.bytes);
+    mesh__policy_release(policy);
+}
+
 static bool start_http(struct mesh_app *app)
 {
     const struct mesh__http_options options = {
@@ -56,6 +78,7 @@ static bool start_http(struct mesh_app *app)
         .not_alive = not_alive,
         .not_ready = not_ready,
         .metrics = write_metrics,
+        .debug = write_debug,
         .arg = app,
     };
     const char *const labels[] = {"version", MESH_VERSION, "service", app->spec->name, NULL};
@@ -177,16 +200,18 @@ static bool make_peers(struct mesh_app *app)
 {
     const struct mesh_peer *peers = app->spec->peers;
     int64_t n_workers = mesh__config_int64(app->config, VAR_WORKERS);
+    size_t n = 0;
 
     if (peers == NULL) {
         return true;
     }
     atomic_store(&app->waiting.max, mesh__worker_limit_of_all(n_workers));
-    while (peers[app->n_peers].name != NULL) {
-        app->n_peers++;
+    while (peers[n].name != NULL) {
+        n++;
     }
-    app->peers = mesh__calloc(app->n_peers, sizeof(struct mesh_client *));
-    for (size_t i = 0; i < app->n_peers; i++) {
+    pthread_mutex_lock(&app->peers_mutex);
+    app->peers = mesh__calloc(n, sizeof(struct mesh_client *));
+    for (size_t i = 0; i < n; i++) {
         const struct mesh__client_options options = {
             .name = peers[i].name,
             .target = mesh__config_peer(app->config, i),
@@ -198,6 +223,8 @@ static bool make_peers(struct mesh_app *app)
 
         app->peers[i] = mesh__client_new(&options);
     }
+    app->n_peers = n;
+    pthread_mutex_unlock(&app->peers_mutex);
     return true;
 }
 
@@ -398,10 +425,13 @@ static void stop_all(struct mesh_app *app)
     mesh__events_free(app->events);
     mesh__leases_free(app->leases);
     mesh__client_thread_done();
+    pthread_mutex_lock(&app->peers_mutex);
     for (size_t i = 0; i < app->n_peers; i++) {
         mesh_client_free(app->peers[i]);
     }
+    app->n_peers = 0;
     free(app->peers);
+    pthread_mutex_unlock(&app->peers_mutex);
     mesh__policies_free(app->policies);
     mesh__db_free(app->db);
     mesh__http_stop(app->http);
@@ -411,7 +441,8 @@ static void stop_all(struct mesh_app *app)
 
 int mesh__serve(const struct mesh_app_spec *spec, const struct mesh__config *config)
 {
-    struct mesh_app app = {.spec = spec, .config = config};
+    struct mesh_app app = {
+        .spec = spec, .config = config, .peers_mutex = PTHREAD_MUTEX_INITIALIZER};
     bool asked;
 
     mesh__app_names(spec, &app.names);

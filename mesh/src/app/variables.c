@@ -92,7 +92,7 @@ const struct mesh__variable mesh__variables[N_VARS] = {
                                      "MESH_STREAM_MAX_AGE_S + MESH_OUTBOX_KEEP_S"},
     [VAR_WORKERS] = {.name = "MESH_WORKERS",
                      .kind = KIND_INT64,
-                     .default_value = "32",
+                     .default_value = "64",
                      .min = 1,
                      .max = 1024,
                      .meaning = "threads that run unary calls"},

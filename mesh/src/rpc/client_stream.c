@@ -188,7 +188,8 @@ static MESH_STATUS seek(struct mesh_ctx *ctx, struct client_stream *stream,
         case MESH__PICK_HAS_NONE:
             return MESH_OK;
         }
-        MESH_TRY(idle(ctx, stream, end_ns));
+        MESH_TRY(idle(ctx, stream,
+                      stream->rules.pick.until_ns < end_ns ? stream->rules.pick.until_ns : end_ns));
     }
 }
 

@@ -392,7 +392,8 @@ static void turn(struct mesh_call *call)
     if (call->state != CALL_DONE && now_ns >= call->rules.deadline_ns && !is_sent(call)) {
         finish(call, NULL, MESH__REFUSED_LATE);
     }
-    if (call->state == CALL_SEEKS && (!call->rules.pick.waits || now_ns >= call->next_ns)) {
+    if (call->state == CALL_SEEKS && (!call->rules.pick.waits || now_ns >= call->next_ns ||
+                                      now_ns >= call->rules.pick.until_ns)) {
         try_to_begin(call);
     } else if (call->state == CALL_PAUSED && now_ns >= call->next_ns) {
         try_to_begin(call);
@@ -417,6 +418,9 @@ static int64_t next_turn(const struct mesh_call *call)
         if (try->state == TRY_DELAYED || (try->state == TRY_SENT && !try->cut && !try->lost)) {
             due_ns = earlier(due_ns, try->until_ns);
         }
+    }
+    if (call->state == CALL_SEEKS) {
+        due_ns = earlier(due_ns, call->rules.pick.until_ns);
     }
     if (!is_sent(call)) {
         due_ns = earlier(due_ns, call->rules.deadline_ns);

@@ -15,6 +15,13 @@
 #include <string.h>
 
 /*
+ * When all have failed a call makes them connect once more, at most so often, and waits so long for
+ * it: the balancer of the core does not tell that one connects after it has failed.
+ */
+#define CONNECT_APART_MS 100
+#define HOPE_MS 50
+
+/*
  * Held once by the set that it is a member of and once by each attempt. When nobody holds it its
  * channel is freed, and when the watch of that has ended, so is the rest.
  */
@@ -40,6 +47,7 @@ struct mesh__endpoints {
     size_t n;
     size_t n_alive;     /* members, and those that are being drained */
     bool lookup_failed; /* and nothing was found since */
+    int64_t connect_ns; /* when all were last made to connect; 0: never */
     enum mesh__load_balancer balancer;
     _Atomic uint64_t turn;
     struct mesh__pick *waiting;
@@ -235,15 +243,37 @@ static void on_ejection(void *arg, struct mesh__ejection_host *host, int64_t for
 
 /* ---- attempts ------------------------------------------------------------------------------- */
 
-static enum mesh__picked none_is_ready(struct mesh__endpoints *endpoints, struct mesh__pick *pick)
+static void connect_all(struct mesh__endpoints *endpoints)
 {
-    bool hope = endpoints->n == 0 && !endpoints->lookup_failed;
+    endpoints->connect_ns = mesh__now_ns();
+    for (size_t i = 0; i < endpoints->n; i++) {
+        mesh__wire->channel_reset_backoff(of(endpoints->members[i])->channel);
+    }
+}
+
+static bool all_have_failed(const struct mesh__endpoints *endpoints)
+{
+    bool failed = endpoints->n > 0 || endpoints->lookup_failed;
 
     for (size_t i = 0; i < endpoints->n; i++) {
-        hope = hope || of(endpoints->members[i])->state != WIRE_FAILING;
+        failed = failed && of(endpoints->members[i])->state == WIRE_FAILING;
     }
-    if (!hope) {
-        return MESH__PICK_HAS_NONE;
+    return failed;
+}
+
+static enum mesh__picked none_is_ready(struct mesh__endpoints *endpoints, struct mesh__pick *pick)
+{
+    pick->until_ns = MESH_NO_DEADLINE;
+    if (all_have_failed(endpoints)) {
+        int64_t now_ns = mesh__now_ns();
+
+        if (now_ns >= mesh__after_ms(endpoints->connect_ns, CONNECT_APART_MS)) {
+            connect_all(endpoints);
+        }
+        pick->until_ns = mesh__after_ms(endpoints->connect_ns, HOPE_MS);
+        if (endpoints->n == 0 || now_ns >= pick->until_ns) {
+            return MESH__PICK_HAS_NONE;
+        }
     }
     wait_for_change(endpoints, pick);
     return MESH__PICK_WAITS;
@@ -316,9 +346,7 @@ void mesh__endpoints_look_up(struct mesh__endpoints *endpoints)
 void mesh__endpoints_connect(struct mesh__endpoints *endpoints)
 {
     pthread_mutex_lock(&endpoints->mutex);
-    for (size_t i = 0; i < endpoints->n; i++) {
-        mesh__wire->channel_reset_backoff(of(endpoints->members[i])->channel);
-    }
+    connect_all(endpoints);
     pthread_mutex_unlock(&endpoints->mutex);
 }
 

@@ -35,6 +35,7 @@ struct mesh__pick {
     void *tag;
     struct mesh__pick *next; /* of those that wait */
     bool waits;
+    int64_t until_ns; /* while it waits: when to look again in any case */
 };
 
 enum mesh__picked {
@@ -52,7 +53,7 @@ void mesh__endpoints_leave(struct mesh__endpoints *endpoints, struct mesh__endpo
                            enum mesh__ejection_result result);
 /* An attempt has failed: looks soon whether the addresses are still those. */
 void mesh__endpoints_look_up(struct mesh__endpoints *endpoints);
-/* Before a probe: what waits before it connects again does so at once. */
+/* Before a probe: who waits before it connects again does so at once. */
 void mesh__endpoints_connect(struct mesh__endpoints *endpoints);
 
 /* Of one that was picked and not left. */

@@ -4,6 +4,7 @@
 #include "db/db_impl.h"
 #include "events/events.h"
 #include "events/retention.h"
+#include "core/text.h"
 #include "rpc/client_impl.h"
 #include "rpc/server.h"
 
@@ -179,6 +180,12 @@ void mesh_client_free(struct mesh_client *client)
 {
     fake_say("client_free");
     free(client);
+}
+
+void mesh__client_json(struct mesh_client *client, struct mesh__text *text)
+{
+    (void)client;
+    mesh__text_adds(text, "{}");
 }
 
 void mesh__client_thread_done(void)
