@@ -39,16 +39,24 @@ struct peer {
     char target[32];
 };
 
-static bool wait_for(struct wire_queue *queue, struct op *op)
+static bool wait_until(struct wire_queue *queue, const struct op *op, int64_t until_ns)
 {
     while (op->pending) {
-        struct wire_event event = mesh__wire->queue_next(queue, INT64_MAX);
+        struct wire_event event = mesh__wire->queue_next(queue, until_ns);
         struct op *done = event.tag;
 
+        if (event.kind != WIRE_COMPLETE) {
+            return false;
+        }
         done->pending = false;
         done->ok = event.ok;
     }
-    return op->ok;
+    return true;
+}
+
+static bool wait_for(struct wire_queue *queue, struct op *op)
+{
+    return wait_until(queue, op, INT64_MAX) && op->ok;
 }
 
 static bool run_batch(struct peer_call *call, struct wire_batch batch, struct op *op)
@@ -150,6 +158,11 @@ bool peer_wait_over(struct peer_call *call)
 {
     (void)wait_for(call->queue, &call->over);
     return mesh__wire->call_was_cancelled(call->wire);
+}
+
+bool peer_over_within(struct peer_call *call, int64_t ms)
+{
+    return wait_until(call->queue, &call->over, mesh__in_ms(ms));
 }
 
 static void serve(struct peer *peer, struct peer_call *call)

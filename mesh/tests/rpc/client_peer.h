@@ -52,5 +52,7 @@ void peer_end(struct peer_call *call, enum mesh_status status, const char *text,
               const struct wire_pair *pairs, size_t n);
 /* Waits until the call is over; true if it was cancelled. */
 bool peer_wait_over(struct peer_call *call);
+/* Waits so long at most; true if it is over. */
+bool peer_over_within(struct peer_call *call, int64_t ms);
 
 #endif

@@ -15,7 +15,7 @@
 #define FRAME_HEAD 9
 
 struct raw_peer {
-    const struct raw_bytes *hello, *answer;
+    const struct raw_bytes *hello, *watch, *answer; /* watch NULL: there is none */
     enum raw_end end;
     int listener;
     int filler;  /* takes the one place there is for connections that wait; -1: none */
@@ -69,18 +69,17 @@ void raw_message(struct raw_bytes *bytes, uint8_t compressed, const void *data, 
     raw_add(bytes, data, size);
 }
 
-/* True once the bytes received hold a HEADERS frame. */
-static bool has_request(const uint8_t *data, size_t size)
+/* How many HEADERS frames the bytes received hold. */
+static int count_requests(const uint8_t *data, size_t size)
 {
     size_t at = PREFACE_SIZE;
+    int n = 0;
 
     while (at + FRAME_HEAD <= size) {
-        if (data[at + 3] == RAW_HEADERS) {
-            return true;
-        }
+        n += data[at + 3] == RAW_HEADERS ? 1 : 0;
         at += FRAME_HEAD + ((size_t)data[at] << 16 | (size_t)data[at + 1] << 8 | data[at + 2]);
     }
-    return false;
+    return n;
 }
 
 static bool readable(const struct raw_peer *peer, int fd)
@@ -98,9 +97,11 @@ static bool send_all(int fd, const struct raw_bytes *bytes)
 
 static void converse(const struct raw_peer *peer, int fd)
 {
+    const struct raw_bytes *answers[] = {peer->watch, peer->answer};
     uint8_t received[65536];
     size_t size = 0;
-    bool answered = false;
+    int n_answered = peer->watch != NULL ? 0 : 1; /* of answers */
+    int n_before = n_answered;
 
     if (!send_all(fd, peer->hello)) {
         return;
@@ -112,9 +113,9 @@ static void converse(const struct raw_peer *peer, int fd)
             return;
         }
         size += (size_t)n;
-        if (!answered && has_request(received, size)) {
-            answered = true;
-            if (!send_all(fd, peer->answer) || peer->end != RAW_STAY) {
+        while (n_answered < 2 && n_before + count_requests(received, size) > n_answered) {
+            if (!send_all(fd, answers[n_answered++]) ||
+                (n_answered == 2 && peer->end != RAW_STAY)) {
                 return;
             }
         }
@@ -170,9 +171,16 @@ static struct raw_peer *peer_bound(void)
 struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
                               enum raw_end end)
 {
+    return raw_peer_new_watched(hello, NULL, answer, end);
+}
+
+struct raw_peer *raw_peer_new_watched(const struct raw_bytes *hello, const struct raw_bytes *watch,
+                                      const struct raw_bytes *answer, enum raw_end end)
+{
     struct raw_peer *peer = peer_bound();
 
     peer->hello = hello;
+    peer->watch = watch;
     peer->answer = answer;
     peer->end = end;
     peer->served = true;

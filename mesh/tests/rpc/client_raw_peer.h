@@ -45,6 +45,12 @@ enum raw_end {
  */
 struct raw_peer *raw_peer_new(const struct raw_bytes *hello, const struct raw_bytes *answer,
                               enum raw_end end);
+/*
+ * The same for a client that watches health: the first stream of a connection is the watch, which
+ * gets its own answer; `answer` is for the second, stream 3.
+ */
+struct raw_peer *raw_peer_new_watched(const struct raw_bytes *hello, const struct raw_bytes *watch,
+                                      const struct raw_bytes *answer, enum raw_end end);
 /* A port of which nobody takes connections: each is refused, or hangs without a word. */
 struct raw_peer *raw_peer_new_refusing(void);
 struct raw_peer *raw_peer_new_hanging(void);
