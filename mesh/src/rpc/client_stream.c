@@ -15,11 +15,11 @@
 struct client_stream {
     struct mesh_stream base;
     struct mesh_stream *next; /* in scope->streams */
-    struct mesh_ctx *ctx; /* that it was opened with */
+    struct mesh_ctx *ctx;     /* that it was opened with */
     struct mesh__rules rules;
     struct mesh__attempt attempt;
     struct wire_message *request; /* of a server streaming call that may be sent again */
-    struct mesh_ctx *messages; /* memory of the message read last */
+    struct mesh_ctx *messages;    /* memory of the message read last */
     /* One batch of each may be under way: the first, the peer's first metadata, the rest. */
     struct mesh__op open, initial, read, write, close, status;
     size_t n_read;
@@ -144,7 +144,8 @@ static MESH_STATUS idle(struct mesh_ctx *ctx, const struct client_stream *stream
     const struct mesh__rules *rules = &stream->rules;
     int64_t due_ns = mesh__calls_step();
     int64_t look_ns = mesh__now_ns() + MESH_LOOK_EVERY_MS * MESH_NS_PER_MS;
-    int64_t last_ns = limit(ctx, stream) < rules->deadline_ns ? ctx->deadline_ns : rules->deadline_ns;
+    int64_t last_ns =
+        limit(ctx, stream) < rules->deadline_ns ? ctx->deadline_ns : rules->deadline_ns;
 
     until_ns = due_ns < until_ns ? due_ns : until_ns;
     until_ns = last_ns < until_ns ? last_ns : until_ns;
@@ -212,6 +213,7 @@ static MESH_STATUS find_endpoint(struct mesh_ctx *ctx, struct client_stream *str
             return status;
         }
         mesh__endpoints_look_up(stream->rules.client->endpoints);
+        mesh__rules_give_place(&stream->rules); /* of the retry that ends here, if it is one */
         if (mesh__rules_retry(&stream->rules, &mesh__failure_not_ready, NULL, &pause_ns) !=
             MESH__AGAIN) {
             return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_NO_ENDPOINT);
@@ -284,7 +286,6 @@ static void end_attempt(struct client_stream *stream, const char *then)
     }
     mesh__attempt_leave(&stream->attempt, stream->ctx, mesh__attempt_code(&stream->attempt),
                         mesh__attempt_failure(&stream->attempt, &pushback).ejection, then);
-    mesh__rules_give_place(&stream->rules);
     mesh__attempt_free(&stream->attempt);
 }
 
@@ -325,6 +326,7 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
         failure = mesh__failure_per_try;
         mesh_counter_add(rules->client->counts.try_timeouts, 1);
     }
+    mesh__rules_give_place(rules); /* the next one may need it */
     again = mesh__rules_retry(rules, &failure, pushback, ret_pause_ns);
     stream->final = again == MESH__AGAIN_NO_MORE || (pushback != NULL && pushback[0] == '-');
     return again == MESH__AGAIN;

@@ -198,6 +198,7 @@ static void no_endpoint(struct mesh_call *call)
 
     give_up_pending(call);
     mesh__endpoints_look_up(call->rules.client->endpoints);
+    mesh__rules_give_place(&call->rules); /* of the retry that ends here, if it is one */
     if (mesh__rules_retry(&call->rules, &mesh__failure_not_ready, NULL, &pause_ns) ==
         MESH__AGAIN) {
         pause(call, pause_ns);
@@ -311,6 +312,7 @@ static void failed(struct mesh_call *call, struct try *try, enum mesh_status sta
         free_sent(call, try);
         return;
     }
+    give_place(call, try); /* the next one may need it */
     again = mesh__rules_retry(&call->rules, &failure, pushback, &pause_ns);
     leave(call, try, status, failure.ejection, again == MESH__AGAIN ? "retry" : "result");
     if (again == MESH__AGAIN) {

@@ -360,6 +360,36 @@ TEST(retries_in_flight_are_bounded_from_the_decision_through_the_pause)
     CHECK_INT(granted_at_once(6, "'percent':100,'minRetryConcurrency':0"), 6);
 }
 
+TEST(a_retry_that_has_failed_makes_room_for_the_next_one_of_its_call)
+{
+    actor_start(&actor, ACTS({.status = MESH_UNAVAILABLE}), 0);
+    begin("'retries':{'attempts':3,'backoff':'1ms'}",
+          QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    for (int i = 1; i <= 2; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_INT(actor.n_calls, 4 * i);
+    }
+    finish();
+}
+
+TEST(so_does_a_retry_that_has_found_no_endpoint)
+{
+    struct raw_peer *raw = raw_peer_new_refusing();
+    char target[32];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+    governed_start(
+        &governed,
+        &(struct governed_options){
+            .target = target,
+            .route = "'timeout':'5s','retries':{'attempts':3,'backoff':'1ms'}",
+            .destination = QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}"});
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    CHECK_INT(governed_retries(&governed), 3);
+    governed_done(&governed);
+    raw_peer_free(raw);
+}
+
 TEST(retries_of_ten_seconds_are_bounded_whoever_asks_for_them)
 {
     enum { CALLS = 30, FREE = 100 };
