@@ -19,9 +19,9 @@ void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *c
     attempt->rules = rules;
     attempt->endpoint = endpoint;
     attempt->started_ns = mesh__now_ns();
-    attempt->wire =
-        mesh__wire->call_new(mesh__endpoint_channel(endpoint), ctx->inbound, mesh__client_queue(),
-                             rules->method->path, deadline_ns);
+    attempt->deadline_ns = deadline_ns;
+    attempt->wire = mesh__wire->call_new(mesh__endpoint_channel(endpoint), ctx->inbound,
+                                         mesh__client_queue(), rules->method->path, deadline_ns);
 }
 
 /* What the runtime sends itself; returns how many. */
@@ -165,6 +165,18 @@ static bool from_transport(const struct mesh__attempt *attempt)
     return mesh__transport_text(mesh__wire->call_status_text(attempt->wire)) && !is_marked(attempt);
 }
 
+/* On this side: a peer that says so does it with another text. */
+static bool ran_out_of_time(const struct mesh__attempt *attempt)
+{
+    return mesh__wire->call_status(attempt->wire) == MESH_DEADLINE_EXCEEDED &&
+           strcmp(mesh__wire->call_status_text(attempt->wire), "Deadline Exceeded") == 0;
+}
+
+bool mesh__attempt_was_cut(const struct mesh__attempt *attempt)
+{
+    return attempt->deadline_ns < attempt->rules->deadline_ns && ran_out_of_time(attempt);
+}
+
 /* What the transport says tells neither which peer nor how long: our texts do. */
 static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
                             enum mesh_status status, const char *text)
@@ -172,11 +184,13 @@ static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *at
     const struct mesh__rules *rules = attempt->rules;
     const char *name = rules->client->name;
 
-    if (status == MESH_DEADLINE_EXCEEDED && strcmp(text, "Deadline Exceeded") == 0) {
+    if (ran_out_of_time(attempt)) {
         int64_t given_ns = rules->deadline_ns - rules->started_ns + MESH_NS_PER_MS / 2;
+        int64_t given_ms = mesh__attempt_was_cut(attempt) ? rules->values->per_try_timeout_ms
+                                                          : given_ns / MESH_NS_PER_MS;
 
         return mesh_printf(ctx, "%s: no answer to %s within %lld ms", name, rules->method->name,
-                           (long long)(given_ns / MESH_NS_PER_MS));
+                           (long long)given_ms);
     }
     if (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0) {
         return mesh_printf(ctx, "%s: %s was cancelled", name, rules->method->name);
@@ -205,8 +219,10 @@ struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
 
     (void)find_trailer(attempt, MESH__PUSHBACK, &pushback); /* without it, it is none */
     *ret_pushback = pushback.value;
-    return mesh__failure_of(mesh__attempt_code(attempt),
-                            mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
+    return mesh__attempt_was_cut(attempt)
+               ? mesh__failure_per_try
+               : mesh__failure_of(mesh__attempt_code(attempt),
+                                  mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
 }
 
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)
@@ -244,8 +260,8 @@ MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attemp
         return MESH_OK;
     }
     return mesh_fail(ctx, status == MESH_RESOURCE_EXHAUSTED ? status : MESH_INTERNAL,
-                     "%s: bad answer to %s: %s", attempt->rules->client->name, attempt->rules->method->name,
-                     mesh_ctx_error(ctx));
+                     "%s: bad answer to %s: %s", attempt->rules->client->name,
+                     attempt->rules->method->name, mesh_ctx_error(ctx));
 }
 
 void mesh__attempt_leave(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
@@ -257,17 +273,17 @@ void mesh__attempt_leave(struct mesh__attempt *attempt, const struct mesh_ctx *c
     bool told = result != MESH__EJECTION_GOOD && result != MESH__EJECTION_NOTHING;
 
     mesh_counter_add(client->counts.attempts[status], 1);
-    mesh_log(told ? MESH_LOG_INFO : MESH_LOG_DEBUG,
-             MESH_LOG_FIELDS(
-                 mesh_log_text("destination", client->name),
-                 mesh_log_text("method", rules->method->path),
-                 mesh_log_text("endpoint", mesh__endpoint_address(attempt->endpoint)),
-                 mesh_log_text("code", mesh_status_name(status)),
-                 mesh_log_int("ms", (mesh__now_ns() - attempt->started_ns) / MESH_NS_PER_MS),
-                 mesh_log_int("retries", rules->retries), mesh_log_text("then", again),
-                 mesh_log_text("correlation_id", mesh_ctx_correlation_id(ctx)),
-                 mesh_log_text("trace_id", mesh_ctx_trace_id(ctx))),
-             "attempt");
+    mesh_log(
+        told ? MESH_LOG_INFO : MESH_LOG_DEBUG,
+        MESH_LOG_FIELDS(mesh_log_text("destination", client->name),
+                        mesh_log_text("method", rules->method->path),
+                        mesh_log_text("endpoint", mesh__endpoint_address(attempt->endpoint)),
+                        mesh_log_text("code", mesh_status_name(status)),
+                        mesh_log_int("ms", (mesh__now_ns() - attempt->started_ns) / MESH_NS_PER_MS),
+                        mesh_log_int("retries", rules->retries), mesh_log_text("then", again),
+                        mesh_log_text("correlation_id", mesh_ctx_correlation_id(ctx)),
+                        mesh_log_text("trace_id", mesh_ctx_trace_id(ctx))),
+        "attempt");
     mesh__endpoints_leave(client->endpoints, attempt->endpoint, result);
     mesh__limit_give(&client->requests);
     attempt->endpoint = NULL;

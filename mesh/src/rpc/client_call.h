@@ -91,6 +91,7 @@ struct mesh__attempt {
     const struct mesh__rules *rules;
     struct mesh__endpoint *endpoint;
     int64_t started_ns;
+    int64_t deadline_ns; /* that of the call, or an earlier one of its own */
 };
 
 /*
@@ -114,6 +115,8 @@ bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt 
                          struct mesh__op *op, int64_t until_ns);
 /* After WIRE_RECV_STATUS: the code, within those that gRPC knows. */
 enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt);
+/* After WIRE_RECV_STATUS: its own deadline, not that of the call, has ended it. */
+bool mesh__attempt_was_cut(const struct mesh__attempt *attempt);
 /* After WIRE_RECV_STATUS: what kind of failure it is, and what the peer says of another try. */
 struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
                                            const char **ret_pushback);

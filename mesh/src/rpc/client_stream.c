@@ -284,6 +284,9 @@ static void end_attempt(struct client_stream *stream, const char *then)
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         (void)mesh__op_wait(ops[i], MESH_NO_DEADLINE); /* true: it has no limit */
     }
+    if (mesh__attempt_was_cut(&stream->attempt)) {
+        mesh_counter_add(stream->rules.client->counts.try_timeouts, 1);
+    }
     mesh__attempt_leave(&stream->attempt, stream->ctx, mesh__attempt_code(&stream->attempt),
                         mesh__attempt_failure(&stream->attempt, &pushback).ejection, then);
     mesh__attempt_free(&stream->attempt);
@@ -321,11 +324,6 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
         return false;
     }
     failure = mesh__attempt_failure(&stream->attempt, &pushback);
-    if (status == MESH_DEADLINE_EXCEEDED && failure.transport &&
-        mesh__now_ns() < rules->deadline_ns) {
-        failure = mesh__failure_per_try;
-        mesh_counter_add(rules->client->counts.try_timeouts, 1);
-    }
     mesh__rules_give_place(rules); /* the next one may need it */
     again = mesh__rules_retry(rules, &failure, pushback, ret_pause_ns);
     stream->final = again == MESH__AGAIN_NO_MORE || (pushback != NULL && pushback[0] == '-');

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define POLICY_SIZE 4096
+#define SELF "SELF"
 #define PATIENCE_MS 10000
 
 /* ---- the client ----------------------------------------------------------------------------- */
@@ -47,8 +48,25 @@ const struct mesh_method *governed_method(const char *name)
     return &methods[i];
 }
 
-static void write_policy(const struct governed_options *options, char *ret_text)
+/* Routes speak of the destination as SELF. */
+static void put_name(char *text, const char *name)
 {
+    char *at;
+
+    while ((at = strstr(text, SELF)) != NULL) {
+        size_t size = strlen(name);
+
+        if (strlen(text) + size >= POLICY_SIZE) {
+            abort();
+        }
+        memmove(at + size, at + strlen(SELF), strlen(at + strlen(SELF)) + 1);
+        memcpy(at, name, size);
+    }
+}
+
+static void write_policy(const struct governed *governed, char *ret_text)
+{
+    const struct governed_options *options = &governed->options;
     int size = snprintf(ret_text, POLICY_SIZE,
                         "{'schema':'mesh-policy/v1','mode':'library',"
                         "'defaults':{'route':{%s},'destination':{%s}},'routes':{%s}}",
@@ -62,6 +80,7 @@ static void write_policy(const struct governed_options *options, char *ret_text)
     for (char *c = ret_text; *c != '\0'; c++) {
         *c = *c == '\'' ? '"' : *c;
     }
+    put_name(ret_text, governed->name);
 }
 
 static void write_file(const char *path, const char *text)
@@ -85,7 +104,7 @@ static struct mesh__policies *make_policies(const struct governed *governed)
     char text[POLICY_SIZE];
     char error[512] = "";
 
-    write_policy(&governed->options, text);
+    write_policy(governed, text);
     if (governed->options.file != NULL) {
         write_file(options.file, text);
         policies = mesh__policies_new(&options, error, sizeof error);
@@ -137,7 +156,7 @@ void governed_change(struct governed *governed, const char *route, const char *d
 
     governed->options.route = route;
     governed->options.destination = destination;
-    write_policy(&governed->options, text);
+    write_policy(governed, text);
     write_file(governed->options.file, text);
     do {
         (void)sched_yield();

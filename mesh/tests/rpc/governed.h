@@ -17,9 +17,9 @@
 /* Parts of a policy, each an object's inside with ' for ". NULL: nothing of it. */
 struct governed_options {
     const char *target;
-    const char *route;       /* of defaults.route */
-    const char *destination; /* of defaults.destination */
-    const char *routes;
+    const char *route;           /* of defaults.route */
+    const char *destination;     /* of defaults.destination */
+    const char *routes;          /* whose service is SELF */
     int64_t n_workers;           /* as in mesh__client_options */
     struct mesh__limit *waiting; /* the same */
     const char *file; /* the policy goes there and is followed; NULL: it stays as it is */
