@@ -243,7 +243,7 @@ enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
     case MESH_CANCELLED:
         return MESH__BREAKER_NOTHING;
     case MESH_DEADLINE_EXCEEDED: /* else one impatient caller opens it for all */
-        return rules->own_time ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
+        return rules->own_time || rules->cut ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
     case MESH_UNKNOWN:
     case MESH_INTERNAL:
     case MESH_UNAVAILABLE:

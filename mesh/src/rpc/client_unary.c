@@ -291,6 +291,7 @@ static void succeeded(struct mesh_call *call, struct try *try)
     if (try->extra && call->n_hedges > 0) {
         mesh_counter_add(call->rules.client->counts.hedges_won, 1);
     }
+    call->rules.cut = false;
     leave(call, try, MESH_OK, MESH__EJECTION_GOOD, "answer");
     finish(call, try, MESH__NOT_REFUSED);
 }
@@ -302,7 +303,8 @@ static void failed(struct mesh_call *call, struct try *try, enum mesh_status sta
     enum mesh__again again;
     int64_t pause_ns;
 
-    if (try->cut && status == MESH_CANCELLED) {
+    call->rules.cut = try->cut && status == MESH_CANCELLED;
+    if (call->rules.cut) {
         failure = mesh__failure_per_try;
         status = MESH_DEADLINE_EXCEEDED;
         mesh_counter_add(call->rules.client->counts.try_timeouts, 1);
@@ -517,7 +519,7 @@ static MESH_STATUS result_of(struct mesh_ctx *ctx, const struct mesh_call *call,
         return mesh__rules_refuse(ctx, rules, call->refusal);
     }
     attempt = &call->result->attempt;
-    if (call->result->cut && mesh__attempt_code(attempt) == MESH_CANCELLED) {
+    if (rules->cut) {
         return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "%s: no answer to %s within %lld ms",
                          rules->client->name, rules->method->name,
                          (long long)rules->values->per_try_timeout_ms);
@@ -549,13 +551,13 @@ MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
     if (call->ended) { /* it was refused at once */
         return status;
     }
-    if (call->final) {
-        mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
-    }
     if (call->result != NULL) {
         mesh__rules_judge(rules, mesh__rules_outcome(ctx, rules, status));
         free_sent(call, call->result);
         call->result = NULL;
+    }
+    if (call->final) {
+        mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
     }
     call->ended = true;
     drain_tries(call); /* cancelled hedges end at once */

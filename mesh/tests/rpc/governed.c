@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "core/text.h"
+#include "mesh/cleanup.h"
 #include "mesh/metrics.h"
 #include "rpc/backoff.h"
 #include "rpc/client_counts.h"
@@ -17,6 +18,7 @@
 #define POLICY_SIZE 4096
 #define SELF "SELF"
 #define PATIENCE_MS 10000
+#define TIMEOUT_MS 20000 /* of calls, unless the policy says it: no test waits for it */
 
 /* ---- the client ----------------------------------------------------------------------------- */
 
@@ -128,7 +130,8 @@ void governed_start(struct governed *governed, const struct governed_options *op
 
     *governed = (struct governed){.options = *options};
     (void)snprintf(governed->name, sizeof governed->name, "peer%d", ++n_started);
-    governed->peers[0] = (struct mesh_peer){.name = governed->name, .types = types};
+    governed->peers[0] =
+        (struct mesh_peer){.name = governed->name, .timeout_ms = TIMEOUT_MS, .types = types};
     governed->policies = make_policies(governed);
     client.name = governed->name;
     client.policies = governed->policies;
@@ -239,6 +242,16 @@ int64_t governed_retries(const struct governed *governed)
     return n;
 }
 
+/* For whoever reads why a test has failed. */
+static void show(struct governed *governed)
+{
+    struct mesh__text text = {0};
+
+    mesh__client_json(governed->client, &text);
+    (void)fprintf(stderr, "%s\n", text.bytes);
+    free(text.bytes);
+}
+
 static int count_endpoints(struct governed *governed, const char *state)
 {
     struct mesh__text text = {0};
@@ -260,6 +273,7 @@ bool governed_await_endpoints(struct governed *governed, const char *state, int 
 
     while (count_endpoints(governed, state) != n) {
         if (mesh__now_ns() >= limit_ns) {
+            show(governed);
             return false;
         }
         (void)sched_yield();
@@ -300,7 +314,8 @@ static bool hang(struct actor *actor, struct peer_call *call)
 
 static void end(struct peer_call *call, const struct act *act)
 {
-    struct wire_pair pairs[2];
+    cleanup_ctx struct mesh_ctx *own = mesh__ctx_new("actor", 0, MESH_NO_DEADLINE);
+    struct wire_pair pairs[3];
     size_t n = 0;
 
     if (act->pushback != NULL) {
@@ -308,6 +323,13 @@ static void end(struct peer_call *call, const struct act *act)
     }
     if (act->as_ours) {
         pairs[n++] = (struct wire_pair){MESH__STATUS_MARK, "1", 1};
+    }
+    if (act->reason != NULL) {
+        pairs[n].key = "grpc-status-details-bin";
+        mesh_ignore(mesh_fail(own, act->status, "as told")); /* for its details */
+        mesh__error_is_final(own, act->reason, -1);
+        pairs[n].value = mesh__error_details(own, act->status, &pairs[n].size);
+        n++;
     }
     peer_end(call, act->status, "as told", pairs, n);
 }

@@ -78,6 +78,7 @@ struct act {
     bool hangs;              /* it waits until the call is over, or actor_release() */
     int n_messages;          /* of Watch, before the status */
     bool as_ours;            /* with the mark of our servers */
+    const char *reason;      /* of ErrorInfo, of the domain "mesh"; NULL: none */
 };
 
 #define ACTS_MAX 8

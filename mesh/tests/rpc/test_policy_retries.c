@@ -18,6 +18,7 @@ static void begin(const char *route, const char *destination)
     governed_start(&governed, &(struct governed_options){.target = actor_target(&actor),
                                                          .route = route,
                                                          .destination = destination});
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
 }
 
 static void finish(void)
@@ -44,23 +45,23 @@ static bool is_among(const char *list, const char *word)
     return strstr(list, look_for) != NULL;
 }
 
-/* Retries of one failing call for each word; of those words alone that are listed. */
-static void check_words(const char *target, const char *list)
+/* One call that fails, when the endpoint is in that state: retried if the word is listed. */
+static void check_word(const char *target, const char *state, const char *per_try, const char *word,
+                       const char *list)
 {
-    for (size_t i = 0; i < N_WORDS; i++) {
-        char route[200];
+    char route[200];
 
-        (void)snprintf(route, sizeof route,
-                       "'retries':{'attempts':1,'perTryTimeout':'400ms','backoff':'1ms',"
-                       "'retryOn':['%s']}",
-                       words[i]);
-        governed_start(&governed, &(struct governed_options){
-                                      .target = target, .route = route, .destination = QUIET});
-        CHECK(governed_call(&governed, "Buy") != MESH_OK);
-        (void)fprintf(stderr, "%s: %s\n", words[i], mesh_ctx_error(governed.ctx));
-        CHECK_INT(governed_retries(&governed), is_among(list, words[i]) ? 1 : 0);
-        governed_done(&governed);
-    }
+    (void)snprintf(route, sizeof route,
+                   "'timeout':'20s','retries':{'attempts':1,'perTryTimeout':'%s','backoff':'1ms',"
+                   "'retryOn':['%s']}",
+                   per_try, word);
+    governed_start(&governed, &(struct governed_options){
+                                  .target = target, .route = route, .destination = QUIET});
+    CHECK(governed_await_endpoints(&governed, state, 1));
+    CHECK(governed_call(&governed, "Buy") != MESH_OK);
+    (void)fprintf(stderr, "%s: %s\n", word, mesh_ctx_error(governed.ctx));
+    CHECK_INT(governed_retries(&governed), is_among(list, word) ? 1 : 0);
+    governed_done(&governed);
 }
 
 TEST(codes_of_the_peer_are_retried_by_their_own_word_alone)
@@ -118,17 +119,19 @@ static void check_words_of_bytes(const struct raw_bytes *answer, const char *lis
     static const struct raw_bytes nothing;
     struct raw_bytes settings = {0};
     struct raw_bytes watch = {0};
-    struct raw_peer *raw;
-    char target[32];
 
     raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
     add_fields(&watch, RAW_END_STREAM, 1,
                (const char *[]){":status", "200", "content-type", "application/grpc", "grpc-status",
                                 "12", NULL});
-    raw = raw_peer_new_watched(&settings, &watch, answer, RAW_CLOSE);
-    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
-    check_words(target, list);
-    raw_peer_free(raw);
+    for (size_t i = 0; i < N_WORDS; i++) {
+        struct raw_peer *raw = raw_peer_new_watched(&settings, &watch, answer, RAW_CLOSE);
+        char target[32];
+
+        (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+        check_word(target, "ready", "5s", words[i], list);
+        raw_peer_free(raw);
+    }
 }
 
 TEST(failures_of_the_transport_are_retried_by_its_words_alone)
@@ -155,14 +158,19 @@ TEST(peers_that_cannot_be_reached_are_retried_by_connect_failure_and_reset)
     char target[32];
 
     (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
-    check_words(target, "connect-failure reset reset-before-request ");
+    for (size_t i = 0; i < N_WORDS; i++) {
+        check_word(target, "failing", "5s", words[i],
+                   "connect-failure reset reset-before-request ");
+    }
     raw_peer_free(raw);
 }
 
 TEST(attempts_that_our_own_timer_cuts_are_retried_by_reset)
 {
     actor_start(&actor, ACTS({.hangs = true}), 0);
-    check_words(actor_target(&actor), "reset ");
+    for (size_t i = 0; i < N_WORDS; i++) {
+        check_word(actor_target(&actor), "ready", "100ms", words[i], "reset ");
+    }
     actor_stop(&actor);
 }
 
