@@ -252,26 +252,25 @@ static void show(struct governed *governed)
     free(text.bytes);
 }
 
-static int count_endpoints(struct governed *governed, const char *state)
+bool governed_has_endpoints(struct governed *governed, const char *state, int n)
 {
     struct mesh__text text = {0};
     char look_for[64];
-    int n = 0;
 
     (void)snprintf(look_for, sizeof look_for, "\"state\":\"%s\",\"ejected\"", state);
     mesh__client_json(governed->client, &text);
     for (const char *at = text.bytes; (at = strstr(at, look_for)) != NULL; at++) {
-        n++;
+        n--;
     }
     free(text.bytes);
-    return n;
+    return n == 0;
 }
 
 bool governed_await_endpoints(struct governed *governed, const char *state, int n)
 {
     int64_t limit_ns = mesh__in_ms(PATIENCE_MS);
 
-    while (count_endpoints(governed, state) != n) {
+    while (!governed_has_endpoints(governed, state, n)) {
         if (mesh__now_ns() >= limit_ns) {
             show(governed);
             return false;

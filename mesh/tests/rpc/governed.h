@@ -60,8 +60,9 @@ int64_t governed_count(const struct governed *governed, const char *metric, cons
                        const char *value);
 /* Retries, whatever allowed them. */
 int64_t governed_retries(const struct governed *governed);
-/* Waits until so many endpoints are in that state, a word of mesh__client_json(); false after 10 s.
- */
+/* Whether so many endpoints are in that state, a word of mesh__client_json(). */
+bool governed_has_endpoints(struct governed *governed, const char *state, int n);
+/* Waits until they are; false after 10 s. */
 bool governed_await_endpoints(struct governed *governed, const char *state, int n);
 
 /* For tests whose peers fail all the time. */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many calls and attempts may be under way, so that a peer that hangs holds up no others. */
+#include "client_raw_peer.h"
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "governed.h"
+#include "rpc/client_call.h"
+#include "test.h"
+
+#include <stdio.h>
+
+#define QUIET NO_BREAKER "," NO_EJECTION
+
+static struct actor hanging, other;
+static struct governed to_hanging, to_other;
+
+static void begin(const char *destination, int64_t n_workers, struct mesh__limit *waiting)
+{
+    struct governed_options own = {.route = "'retries':{'attempts':2,'backoff':'1ms'}",
+                                   .destination = destination,
+                                   .n_workers = n_workers,
+                                   .waiting = waiting};
+
+    actor_start(&hanging, ACTS({.hangs = true}), 0);
+    actor_start(&other, ACTS({0}), 0);
+    own.target = actor_target(&hanging);
+    governed_start(&to_hanging, &own);
+    own.target = actor_target(&other);
+    governed_start(&to_other, &own);
+    CHECK(governed_await_endpoints(&to_hanging, "ready", 1));
+    CHECK(governed_await_endpoints(&to_other, "ready", 1));
+}
+
+static void finish(void)
+{
+    governed_done(&to_hanging);
+    governed_done(&to_other);
+    actor_stop(&hanging);
+    actor_stop(&other);
+}
+
+#define CALLS_MAX 4
+
+struct calls {
+    struct mesh_ctx *forks[CALLS_MAX];
+    struct mesh_call *calls[CALLS_MAX];
+    int n;
+};
+
+/* Starts so many that hang. */
+static void hold(struct calls *calls, int n)
+{
+    for (calls->n = 0; calls->n < n; calls->n++) {
+        calls->forks[calls->n] = mesh_ctx_fork(to_hanging.ctx);
+        calls->calls[calls->n] = governed_begin(&to_hanging, calls->forks[calls->n], "Buy");
+    }
+    CHECK(peer_await(&hanging.n_hanging, n));
+}
+
+/* The peer answers them. */
+static void let_go(struct calls *calls)
+{
+    actor_release(&hanging);
+    for (int i = 0; i < calls->n; i++) {
+        CHECK_INT(governed_end(calls->forks[i], calls->calls[i]), MESH_OK);
+        mesh__ctx_free(calls->forks[i]);
+    }
+}
+
+/* Another call, in a context of its own, is refused on this side: with RetryInfo, and for good. */
+static bool is_refused(struct governed *governed, const char *reason, const char *word)
+{
+    int64_t before = governed_count(governed, "mesh_client_refused_total", "reason", word);
+    struct mesh_ctx *fork = mesh_ctx_fork(governed->ctx);
+    enum mesh_status status = governed_end(fork, governed_begin(governed, fork, "Buy"));
+    bool is = status == MESH_UNAVAILABLE && strcmp(mesh_ctx_error_reason(fork), reason) == 0 &&
+              mesh_ctx_error_retry_ms(fork) > 0 && fork->scope->error->final &&
+              governed_count(governed, "mesh_client_refused_total", "reason", word) == before + 1;
+
+    mesh__ctx_free(fork);
+    return is;
+}
+
+TEST(no_more_workers_wait_for_a_peer_than_its_limit)
+{
+    struct calls calls;
+
+    begin(QUIET ",'workerLimit':2", 0, NULL);
+    hold(&calls, 2);
+    CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
+    CHECK_INT(hanging.n_calls, 2);
+    CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
+    let_go(&calls);
+    CHECK_INT(governed_call(&to_hanging, "Buy"), MESH_OK);
+    finish();
+}
+
+TEST(without_a_limit_it_is_half_of_the_workers)
+{
+    struct calls calls;
+
+    begin(QUIET, 6, NULL);
+    hold(&calls, 3);
+    CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
+    CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
+    let_go(&calls);
+    finish();
+}
+
+TEST(all_peers_together_have_a_limit_too)
+{
+    struct mesh__limit waiting = {.max = 3};
+    struct calls calls;
+
+    begin(QUIET ",'workerLimit':10", 0, &waiting);
+    hold(&calls, 2);
+    CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
+    let_go(&calls);
+    finish();
+
+    begin(QUIET ",'workerLimit':10", 0, &waiting);
+    hold(&calls, 3);
+    CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
+    CHECK(is_refused(&to_other, "WORKER_LIMIT", "worker_limit"));
+    CHECK_INT(other.n_calls, 0);
+    let_go(&calls);
+    CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
+    CHECK_INT(waiting.used, 0);
+    finish();
+}
+
+/* A whole call counts, its pauses included. */
+TEST(a_call_that_pauses_before_a_retry_holds_its_worker)
+{
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin(QUIET ",'workerLimit':1", 0, NULL);
+    actor_follow(&other, ACTS({.status = MESH_UNAVAILABLE, .pushback = "500"}, {0}));
+    fork = mesh_ctx_fork(to_other.ctx);
+    call = governed_begin(&to_other, fork, "Buy");
+    while (governed_retries(&to_other) == 0) { /* its first attempt has ended */
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    CHECK(is_refused(&to_other, "WORKER_LIMIT", "worker_limit"));
+    CHECK_INT(governed_end(fork, call), MESH_OK);
+    mesh__ctx_free(fork);
+    finish();
+}
+
+TEST(no_more_attempts_are_in_flight_than_http2MaxRequests)
+{
+    struct calls calls;
+
+    begin(QUIET ",'connectionPool':{'http':{'http2MaxRequests':2}}", 0, NULL);
+    hold(&calls, 2);
+    CHECK(is_refused(&to_hanging, "REQUEST_LIMIT", "request_limit"));
+    CHECK_INT(hanging.n_calls, 2);
+    let_go(&calls);
+    CHECK_INT(governed_call(&to_hanging, "Buy"), MESH_OK);
+    finish();
+}
+
+TEST(no_more_calls_wait_for_an_endpoint_than_http1MaxPendingRequests)
+{
+    struct raw_peer *raw = raw_peer_new_hanging();
+    struct governed governed;
+    struct mesh_ctx *fork;
+    char target[32];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+    governed_start(&governed, &(struct governed_options){
+                                  .target = target,
+                                  .destination = QUIET
+                                  ",'connectionPool':{'http':{'http1MaxPendingRequests':1}}"});
+    fork = mesh_ctx_fork(governed.ctx);
+    (void)governed_begin(&governed, fork, "Buy"); /* it waits */
+    CHECK(is_refused(&governed, "PENDING_LIMIT", "pending_limit"));
+    mesh__ctx_free(fork);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE); /* after its wait */
+    CHECK_TEXT(governed_reason(&governed), "NO_ENDPOINT");
+    governed_done(&governed);
+    raw_peer_free(raw);
+}
+
+TEST_MAIN(NULL, NULL)
