@@ -18,8 +18,12 @@ enum try_state {
     TRY_SENT     /* until_ns: the per-try timer */
 };
 
-struct try {
+enum try_kind { FIRST_TRY, RETRY, HEDGE };
+
+struct
+try {
     enum try_state state;
+    enum try_kind kind;
     bool extra; /* a retry or a hedge: it holds a place in the budget */
     bool cut;   /* by the per-try timer */
     bool lost;  /* another attempt is the call's result */
@@ -138,9 +142,10 @@ static void plan_hedge(struct mesh_call *call, int64_t now_ns)
 {
     const struct mesh__route_values *values = call->rules.values;
 
-    call->next_ns = values->hedging_delay_ms > 0 && call->n_hedges + 1 < values->hedging_max_attempts
-                        ? mesh__after_ms(now_ns, values->hedging_delay_ms)
-                        : MESH_NO_DEADLINE;
+    call->next_ns =
+        values->hedging_delay_ms > 0 && call->n_hedges + 1 < values->hedging_max_attempts
+            ? mesh__after_ms(now_ns, values->hedging_delay_ms)
+            : MESH_NO_DEADLINE;
 }
 
 static void send(struct mesh_call *call, struct try *try)
@@ -162,7 +167,7 @@ static void send(struct mesh_call *call, struct try *try)
 }
 
 /* An endpoint was picked. */
-static void begin_try(struct mesh_call *call, struct mesh__endpoint *endpoint, bool extra)
+static void begin_try(struct mesh_call *call, struct mesh__endpoint *endpoint, enum try_kind kind)
 {
     struct try *try = call->tries;
     int64_t delay_ms;
@@ -170,7 +175,10 @@ static void begin_try(struct mesh_call *call, struct mesh__endpoint *endpoint, b
     while (try->state != TRY_FREE) { /* one is: hedges are no more than there is room for */
         try++;
     }
-    *try = (struct try){.state = TRY_DELAYED, .extra = extra, .attempt.endpoint = endpoint};
+    *try = (struct try){.state = TRY_DELAYED,
+                        .kind = kind,
+                        .extra = kind != FIRST_TRY,
+                        .attempt.endpoint = endpoint};
     call->state = CALL_RUNS;
     if (mesh__rules_fault(&call->rules, call->ctx, &delay_ms)) {
         finish(call, NULL, MESH__REFUSED_FAULT);
@@ -199,8 +207,7 @@ static void no_endpoint(struct mesh_call *call)
     give_up_pending(call);
     mesh__endpoints_look_up(call->rules.client->endpoints);
     mesh__rules_give_place(&call->rules); /* of the retry that ends here, if it is one */
-    if (mesh__rules_retry(&call->rules, &mesh__failure_not_ready, NULL, &pause_ns) ==
-        MESH__AGAIN) {
+    if (mesh__rules_retry(&call->rules, &mesh__failure_not_ready, NULL, &pause_ns) == MESH__AGAIN) {
         pause(call, pause_ns);
     } else {
         finish(call, NULL, MESH__REFUSED_NO_ENDPOINT);
@@ -250,7 +257,7 @@ static void try_to_begin(struct mesh_call *call)
 
     if (pick(call, &picked, &endpoint)) {
         give_up_pending(call);
-        begin_try(call, endpoint, call->rules.retries > 0);
+        begin_try(call, endpoint, call->rules.retries > 0 ? RETRY : FIRST_TRY);
     } else if (picked == MESH__PICKED) {
         finish(call, NULL, MESH__REFUSED_REQUESTS);
     } else if (picked == MESH__PICK_WAITS) {
@@ -271,7 +278,7 @@ static void try_to_hedge(struct mesh_call *call)
     }
     call->n_hedges++;
     if (pick(call, &picked, &endpoint)) {
-        begin_try(call, endpoint, true);
+        begin_try(call, endpoint, HEDGE);
     } else {
         mesh__rules_give_place(&call->rules);
     }
@@ -288,7 +295,7 @@ static void leave(struct mesh_call *call, struct try *try, enum mesh_status stat
 
 static void succeeded(struct mesh_call *call, struct try *try)
 {
-    if (try->extra && call->n_hedges > 0) {
+    if (try->kind == HEDGE) {
         mesh_counter_add(call->rules.client->counts.hedges_won, 1);
     }
     call->rules.cut = false;

@@ -338,8 +338,10 @@ static void run(struct peer_call *call, void *arg)
     struct actor *actor = arg;
     struct act act = next_act(actor);
     const char *retried = peer_metadata(call, MESH__RETRIED);
+    const char *fault = peer_metadata(call, MESH__FAULT);
     Peer__Note *note = peer_read(call);
 
+    (void)snprintf(actor->fault, sizeof actor->fault, "%s", fault != NULL ? fault : "");
     actor->n_retried += retried != NULL && strcmp(retried, "1") == 0;
     actor->n_calls++;
     peer__note__free_unpacked(note, NULL);
@@ -348,6 +350,12 @@ static void run(struct peer_call *call, void *arg)
     }
     if (act.hangs && !hang(actor, call)) {
         return;
+    }
+    if (act.releases) {
+        actor_release(actor);
+        while (actor->n_hanging > 0) {
+            (void)sched_yield();
+        }
     }
     if (act.status == MESH_OK && act.n_messages == 0) {
         (void)peer_write(call, "answer", 0);

@@ -77,6 +77,7 @@ struct act {
     enum mesh_status status; /* MESH_OK: with an answer */
     const char *pushback;    /* the trailer; NULL: none */
     bool hangs;              /* it waits until the call is over, or actor_release() */
+    bool releases;           /* those that hang go on, and this one once they have */
     int n_messages;          /* of Watch, before the status */
     bool as_ours;            /* with the mark of our servers */
     const char *reason;      /* of ErrorInfo, of the domain "mesh"; NULL: none */
@@ -94,6 +95,7 @@ struct actor {
     atomic_int n_hanging;   /* now */
     atomic_int n_cancelled; /* of those that hung */
     atomic_bool released;
+    char fault[32]; /* x-mesh-fault of the call that has come last */
 };
 
 /* Copies the acts; port 0: any. */

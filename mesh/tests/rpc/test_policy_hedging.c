@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attempts beside slow ones, and faults that the policy makes. */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "governed.h"
+#include "rpc/client_call.h"
+#include "test.h"
+
+#include <stdio.h>
+
+#define QUIET NO_BREAKER "," NO_EJECTION
+#define HEDGED "'retries':{'attempts':1,'backoff':'1ms'},'hedging':{'delay':'30ms','maxAttempts':3}"
+
+static struct governed governed;
+static struct actor actor;
+
+/* A route for all methods. */
+static void begin(const char *route, const char *destination)
+{
+    char routes[400];
+
+    (void)snprintf(routes, sizeof routes, "'all':{'service':'SELF','grpcService':'peer.Peer',%s}",
+                   route);
+    actor_start(&actor, ACTS({0}), 0);
+    governed_start(&governed, &(struct governed_options){.target = actor_target(&actor),
+                                                         .routes = routes,
+                                                         .destination = destination});
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+}
+
+static void finish(void)
+{
+    governed_done(&governed);
+    actor_stop(&actor);
+}
+
+static int64_t hedges(const char *result)
+{
+    return governed_count(&governed, "mesh_client_hedges_total", "result", result);
+}
+
+/* ---- hedging -------------------------------------------------------------------------------- */
+
+TEST(a_second_attempt_wins_over_a_slow_one_which_is_cancelled)
+{
+    begin(HEDGED, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}, {0}));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK(peer_await(&actor.n_cancelled, 1));
+    CHECK_INT(hedges("sent"), 1);
+    CHECK_INT(hedges("won"), 1);
+    CHECK_INT(governed_retries(&governed), 0);
+    CHECK_INT(actor.n_retried, 0); /* who is hedged may retry further down */
+    finish();
+}
+
+TEST(no_more_attempts_than_maxAttempts_run_at_the_same_time)
+{
+    struct mesh_call *call;
+
+    begin(HEDGED, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(governed_call_within(&governed, "Ask", 500), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 3);
+    CHECK(peer_await(&actor.n_cancelled, 3));
+    CHECK_INT(hedges("sent"), 2);
+    CHECK_INT(hedges("won"), 0);
+    actor_release(&actor);
+    mesh__ctx_reset(governed.ctx, MESH_NO_DEADLINE);
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    finish();
+}
+
+TEST(only_methods_without_side_effects_are_hedged)
+{
+    begin("'hedging':{'delay':'30ms'}", QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(governed_call_within(&governed, "Buy", 300), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(governed_call_within(&governed, "Count", 300), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK_INT(hedges("sent"), 0);
+    finish();
+}
+
+TEST(hedges_are_inside_of_the_budget)
+{
+    begin(HEDGED, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':0}");
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(hedges("sent"), 0);
+    CHECK_INT(governed_count(&governed, "mesh_client_budget_refused_total", "bound", "concurrency"),
+              1);
+    finish();
+}
+
+TEST(hedges_count_as_attempts_in_flight)
+{
+    begin(HEDGED, QUIET ",'connectionPool':{'http':{'http2MaxRequests':1}}");
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+TEST(a_hedge_that_fails_leaves_the_first_attempt_alone)
+{
+    struct mesh_call *call;
+
+    begin("'retries':{'attempts':1,'backoff':'1ms'},'hedging':{'delay':'30ms'}", QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}, {.status = MESH_UNAVAILABLE}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    while (governed_count(&governed, "mesh_client_attempts_total", "code", "UNAVAILABLE") == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    actor_release(&actor);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK_INT(hedges("sent"), 1);
+    CHECK_INT(hedges("won"), 0);
+    CHECK_INT(governed_retries(&governed), 0);
+    finish();
+}
+
+TEST(a_failure_that_is_not_retried_ends_all_attempts)
+{
+    begin(HEDGED, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}, {.status = MESH_NOT_FOUND}));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_NOT_FOUND);
+    CHECK(peer_await(&actor.n_cancelled, 1));
+    finish();
+}
+
+TEST(a_retry_that_wins_after_a_hedge_is_no_hedge_that_wins)
+{
+    begin("'retries':{'attempts':1,'backoff':'1ms'},'hedging':{'delay':'30ms'}", QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE},
+                              {.releases = true, .status = MESH_UNAVAILABLE}, {0}));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    CHECK_INT(actor.n_calls, 3);
+    CHECK_INT(hedges("sent"), 1);
+    CHECK_INT(hedges("won"), 0);
+    CHECK_INT(governed_retries(&governed), 1);
+    finish();
+}
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+static int64_t faults(const char *kind)
+{
+    return governed_count(&governed, "mesh_client_faults_total", "kind", kind);
+}
+
+TEST(an_abort_sends_nothing_is_final_and_counts_nowhere)
+{
+    begin("'retries':{'attempts':2,'backoff':'1ms'},'fault':{'abort':{'grpcStatus':'UNAVAILABLE'}}",
+          NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':2}");
+    for (int i = 1; i <= 5; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_TEXT(governed_reason(&governed), "FAULT");
+        CHECK(governed.ctx->scope->error->final);
+        CHECK_INT(faults("abort"), i);
+    }
+    CHECK_INT(governed_retries(&governed), 0);
+    CHECK_INT(actor.n_calls, 0);
+    finish();
+}
+
+TEST(an_abort_has_the_code_that_the_policy_says)
+{
+    begin("'fault':{'abort':{'grpcStatus':'NOT_FOUND'}}", QUIET);
+    CHECK_INT(governed_call(&governed, "Count"), MESH_NOT_FOUND);
+    CHECK_TEXT(governed_reason(&governed), "FAULT");
+    CHECK_INT(mesh_ctx_error_retry_ms(governed.ctx), -1);
+    finish();
+}
+
+TEST(faults_of_no_calls_happen_to_none)
+{
+    begin("'fault':{'abort':{'grpcStatus':'NOT_FOUND','percentage':{'value':0}},"
+          "'delay':{'fixedDelay':'5s','percentage':{'value':0}}}",
+          QUIET);
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    }
+    CHECK_INT(faults("abort") + faults("delay"), 0);
+    finish();
+}
+
+TEST(a_delay_holds_back_each_attempt)
+{
+    int64_t start_ns;
+
+    begin("'retries':{'attempts':1,'backoff':'1ms'},'fault':{'delay':{'fixedDelay':'100ms'}}",
+          QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {0}));
+    start_ns = mesh__now_ns();
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK(peer_ms_since(start_ns) >= 200);
+    CHECK(peer_ms_since(start_ns) < 3000);
+    CHECK_INT(faults("delay"), 2);
+    CHECK_INT(actor.n_calls, 2);
+    finish();
+}
+
+TEST(a_delay_beyond_the_timeout_sends_nothing)
+{
+    begin("'timeout':'100ms','retries':{'attempts':0},'fault':{'delay':{'fixedDelay':'5s'}}",
+          QUIET);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 0);
+    finish();
+}
+
+/* A call in a context whose own call came with this; value NULL: without. */
+static enum mesh_status call_with(const char *key, const char *value, const char *method)
+{
+    struct mesh__pair pair = {
+        .key = key, .value = value, .size = value != NULL ? strlen(value) : 0};
+    struct mesh_ctx *fork;
+    enum mesh_status status;
+
+    governed.ctx->scope->request_metadata = value != NULL ? &pair : NULL;
+    fork = mesh_ctx_fork(governed.ctx);
+    governed.ctx->scope->request_metadata = NULL;
+    status = governed_end(fork, governed_begin(&governed, fork, method));
+    mesh__ctx_free(fork);
+    return status;
+}
+
+TEST(a_fault_with_a_header_is_for_calls_that_carry_it)
+{
+    begin("'fault':{'abort':{'grpcStatus':'ABORTED'},'header':{'exact':'slow-bank'}}", QUIET);
+    CHECK_INT(call_with(MESH__FAULT, NULL, "Buy"), MESH_OK);
+    CHECK_INT(call_with(MESH__FAULT, "slow", "Buy"), MESH_OK);
+    CHECK_INT(call_with("x-other", "slow-bank", "Buy"), MESH_OK);
+    CHECK_INT(call_with(MESH__FAULT, "slow-bank", "Buy"), MESH_ABORTED);
+    CHECK_INT(faults("abort"), 1);
+    finish();
+}
+
+TEST(the_header_travels_on)
+{
+    begin("'timeout':'20s'", QUIET);
+    CHECK_INT(call_with(MESH__FAULT, "slow-bank", "Buy"), MESH_OK);
+    CHECK_TEXT(actor.fault, "slow-bank");
+    CHECK_INT(call_with(MESH__FAULT, NULL, "Buy"), MESH_OK);
+    CHECK_TEXT(actor.fault, "");
+    finish();
+}
+
+/* ---- those who are retries themselves ------------------------------------------------------- */
+
+TEST(who_is_a_retry_itself_tries_nothing_again_and_says_so_further_down)
+{
+    begin(HEDGED, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}));
+    CHECK_INT(call_with(MESH__RETRIED, "1", "Buy"), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(actor.n_retried, 1);
+    finish();
+}
+
+TEST(nor_does_it_hedge)
+{
+    begin("'timeout':'200ms'," HEDGED, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(call_with(MESH__RETRIED, "1", "Ask"), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+TEST_MAIN(NULL, NULL)
