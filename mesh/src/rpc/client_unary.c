@@ -322,7 +322,8 @@ static void failed(struct mesh_call *call, struct try *try, enum mesh_status sta
         return;
     }
     give_place(call, try); /* the next one may need it */
-    again = mesh__rules_retry(&call->rules, &failure, pushback, &pause_ns);
+    again = call->cancelled ? MESH__AGAIN_NOT
+                            : mesh__rules_retry(&call->rules, &failure, pushback, &pause_ns);
     leave(call, try, status, failure.ejection, again == MESH__AGAIN ? "retry" : "result");
     if (again == MESH__AGAIN) {
         free_sent(call, try);

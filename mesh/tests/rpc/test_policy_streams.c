@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams under a policy, calls that are cancelled between attempts, and policies that change. */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "governed.h"
+#include "mesh/stream.h"
+#include "rpc/client_call.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define QUIET NO_BREAKER "," NO_EJECTION
+#define RETRIES "'retries':{'attempts':2,'backoff':'1ms'}"
+
+static struct governed governed;
+static struct actor actor;
+
+static void begin_with(const struct governed_options *options)
+{
+    struct governed_options own = *options;
+
+    actor_start(&actor, ACTS({0}), 0);
+    own.target = actor_target(&actor);
+    governed_start(&governed, &own);
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+}
+
+static void begin(const char *route, const char *destination)
+{
+    begin_with(&(struct governed_options){.route = route, .destination = destination});
+}
+
+static void finish(void)
+{
+    governed_done(&governed);
+    actor_stop(&actor);
+}
+
+static MESH_STATUS open_watch(struct mesh_stream **ret_stream)
+{
+    Peer__Note note = PEER__NOTE__INIT;
+
+    return mesh_client_open(governed.ctx, governed.client, governed_method("Watch"), &note.base,
+                            ret_stream);
+}
+
+/* ---- streams -------------------------------------------------------------------------------- */
+
+/* Watches to the end; how many messages came. */
+static enum mesh_status watch(int *ret_n)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+    enum mesh_status status;
+
+    *ret_n = 0;
+    mesh__ctx_reset(governed.ctx, MESH_NO_DEADLINE);
+    status = open_watch(&stream);
+    if (status != MESH_OK) {
+        return status;
+    }
+    while ((status = mesh_stream_read(governed.ctx, stream, &message)) == MESH_OK &&
+           message != NULL) {
+        ++*ret_n;
+    }
+    CHECK(mesh_stream_finish(governed.ctx, stream) == status);
+    return status;
+}
+
+TEST(a_stream_is_tried_again_before_its_first_message)
+{
+    int n;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {.status = MESH_UNAVAILABLE},
+                              {.n_messages = 3}));
+    CHECK_INT(watch(&n), MESH_OK);
+    CHECK_INT(n, 3);
+    CHECK_INT(actor.n_calls, 3);
+    CHECK_INT(actor.n_retried, 2);
+    CHECK_INT(governed_retries(&governed), 2);
+    finish();
+}
+
+TEST(and_not_after_it)
+{
+    int n;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.n_messages = 1, .status = MESH_UNAVAILABLE}));
+    CHECK_INT(watch(&n), MESH_UNAVAILABLE);
+    CHECK_INT(n, 1);
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_TEXT(governed_reason(&governed), "");
+    finish();
+}
+
+TEST(no_more_often_than_the_policy_says)
+{
+    int n;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}));
+    CHECK_INT(watch(&n), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 3);
+    CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "-1"}));
+    CHECK_INT(watch(&n), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 4);
+    finish();
+}
+
+TEST(streams_whose_caller_sends_several_messages_are_not)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}));
+    CHECK_INT(
+        mesh_client_open(governed.ctx, governed.client, governed_method("Talk"), NULL, &stream),
+        MESH_OK);
+    CHECK_INT(mesh_stream_close_send(governed.ctx, stream), MESH_OK);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_UNAVAILABLE);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+TEST(a_streams_retry_holds_its_place_in_the_budget_to_its_end)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+    struct mesh_ctx *fork;
+
+    begin(RETRIES, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {.n_messages = 1, .hangs = true},
+                              {.status = MESH_UNAVAILABLE}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_OK);
+    fork = mesh_ctx_fork(governed.ctx);
+    CHECK_INT(governed_end(fork, governed_begin(&governed, fork, "Buy")), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 3); /* the place was taken */
+    mesh_stream_cancel(stream);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_CANCELLED);
+    CHECK_INT(governed_end(fork, governed_begin(&governed, fork, "Buy")), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 6);
+    mesh__ctx_free(fork);
+    finish();
+}
+
+TEST(a_fault_ends_a_stream_before_it_begins)
+{
+    struct mesh_stream *stream;
+
+    begin_with(&(struct governed_options){.routes =
+                                              "'all':{'service':'SELF','grpcService':'peer.Peer',"
+                                              "'fault':{'abort':{'grpcStatus':'ABORTED'}}}"});
+    CHECK_INT(open_watch(&stream), MESH_ABORTED);
+    CHECK_TEXT(governed_reason(&governed), "FAULT");
+    CHECK_INT(actor.n_calls, 0);
+    finish();
+}
+
+/* ---- cancellation --------------------------------------------------------------------------- */
+
+static atomic_int n_cancels;
+
+/* A cancellation that comes too late: the status is already on its way. */
+static void cancel_too_late(struct wire_call *call)
+{
+    (void)call;
+    n_cancels++;
+}
+
+TEST(a_call_that_was_cancelled_is_not_tried_again)
+{
+    const struct wire *real = mesh__wire;
+    struct wire slow = *mesh__wire;
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Buy");
+    CHECK(peer_await(&actor.n_hanging, 1));
+    slow.call_cancel = cancel_too_late;
+    mesh__wire = &slow;
+    cancelled = true;
+    (void)mesh__calls_step();
+    mesh__wire = real;
+    CHECK_INT(n_cancels, 1);
+    actor_release(&actor);
+    CHECK(governed_end(fork, call) != MESH_OK);
+    CHECK_INT(actor.n_calls, 1);
+    mesh__ctx_free(fork);
+    finish();
+}
+
+TEST(a_call_that_is_cancelled_while_it_pauses_ends_at_once)
+{
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+    int64_t start_ns = mesh__now_ns();
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "10000"}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Buy");
+    while (governed_retries(&governed) == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    cancelled = true;
+    CHECK_INT(governed_end(fork, call), MESH_CANCELLED);
+    CHECK(peer_ms_since(start_ns) < 8000);
+    CHECK_INT(actor.n_calls, 1);
+    mesh__ctx_free(fork);
+    finish();
+}
+
+TEST(a_context_that_ends_takes_a_call_that_pauses_with_it)
+{
+    struct mesh_ctx *fork;
+
+    begin(RETRIES, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1},'workerLimit':1");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "10000"},
+                              {.status = MESH_UNAVAILABLE}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    (void)governed_begin(&governed, fork, "Buy");
+    while (governed_retries(&governed) == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    mesh__ctx_free(fork);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK); /* worker and budget are free again */
+    CHECK_INT(actor.n_calls, 3);
+    finish();
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+/* In a folder of its own, which the policy's thread watches. */
+static void begin_changing(char *folder, char *file, size_t size, const char *route,
+                           const char *destination)
+{
+    CHECK(mkdtemp(folder) != NULL);
+    (void)snprintf(file, size, "%s/policy.json", folder);
+    begin_with(
+        &(struct governed_options){.file = file, .route = route, .destination = destination});
+}
+
+TEST(a_change_holds_for_the_next_call_and_not_for_those_under_way)
+{
+    char folder[] = "/tmp/mesh-policy-XXXXXX";
+    char file[64];
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin_changing(folder, file, sizeof file, "'timeout':'20s'," RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE},
+                              {.status = MESH_UNAVAILABLE}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    call = governed_begin(&governed, fork, "Buy");
+    CHECK(peer_await(&actor.n_hanging, 1));
+    governed_change(&governed, "'retries':{'attempts':0}", QUIET);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE); /* once */
+    CHECK_INT(actor.n_calls, 2);
+    actor_release(&actor);
+    CHECK_INT(governed_end(fork, call), MESH_OK); /* with a retry */
+    CHECK_INT(actor.n_calls, 3);
+    mesh__ctx_free(fork);
+    finish();
+    CHECK(rmdir(folder) == 0);
+}
+
+TEST(a_shorter_timeout_leaves_calls_under_way_alone)
+{
+    char folder[] = "/tmp/mesh-policy-XXXXXX";
+    char file[64];
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin_changing(folder, file, sizeof file, "'timeout':'20s'", QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}));
+    fork = mesh_ctx_fork(governed.ctx);
+    call = governed_begin(&governed, fork, "Buy");
+    CHECK(peer_await(&actor.n_hanging, 1));
+    governed_change(&governed, "'timeout':'60ms'", QUIET);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+    actor_release(&actor);
+    CHECK_INT(governed_end(fork, call), MESH_OK);
+    mesh__ctx_free(fork);
+    finish();
+    CHECK(rmdir(folder) == 0);
+}
+
+TEST(what_is_known_of_a_peer_survives_a_change)
+{
+    char folder[] = "/tmp/mesh-policy-XXXXXX";
+    char file[64];
+
+    begin_changing(folder, file, sizeof file, "'retries':{'attempts':0}",
+                   NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':2,'openDuration':'60s'}");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    governed_change(&governed, "'retries':{'attempts':0},'timeout':'5s'",
+                    NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':2,'openDuration':'60s'}");
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE); /* the second in a row */
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    CHECK_TEXT(governed_reason(&governed), "CIRCUIT_OPEN");
+    governed_change(&governed, "'retries':{'attempts':0}", QUIET); /* off: it closes */
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 3);
+    finish();
+    CHECK(rmdir(folder) == 0);
+}
+
+TEST_MAIN(NULL, NULL)
