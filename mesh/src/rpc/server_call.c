@@ -152,6 +152,9 @@ static void add_failure(struct mesh_ctx *ctx, struct wire_batch *batch, struct w
     size_t size = 0;
     const uint8_t *details;
 
+    if (error->final && error->status == batch->status) {
+        pairs[batch->n_trailing++] = (struct wire_pair){"grpc-retry-pushback-ms", "-1", 2};
+    }
     if (is_secret(batch->status)) {
         batch->status_text = INTERNAL_TEXT;
         return;
@@ -160,9 +163,6 @@ static void add_failure(struct mesh_ctx *ctx, struct wire_batch *batch, struct w
         return;
     }
     batch->status_text = error->text;
-    if (error->final && error->status == batch->status) {
-        pairs[batch->n_trailing++] = (struct wire_pair){"grpc-retry-pushback-ms", "-1", 2};
-    }
     details = mesh__error_details(ctx, batch->status, &size);
     if (details != NULL) {
         pairs[batch->n_trailing++] = (struct wire_pair){"grpc-status-details-bin", details, size};

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies of services that call each other: chains of retries, and health. */
+#include "core/clock.h"
+#include "core/ctx_impl.h"
+#include "governed.h"
+#include "rpc/backoff.h"
+#include "server_served.h"
+#include "test.h"
+
+#include <stdio.h>
+
+#define QUIET NO_BREAKER "," NO_EJECTION
+#define N_LAYERS 3
+
+/* Each layer calls the one below it by its own policy; the lowest calls the actor. */
+static struct served layers[N_LAYERS - 1];
+static struct governed clients[N_LAYERS];
+static struct actor bottom;
+
+/* Methods of the servers that may be repeated. */
+static const struct mesh_method relay = {
+    .path = "/check.v1.Check/Fail",
+    .name = "Fail",
+    .kind = MESH_UNARY,
+    .idempotency = MESH_IDEMPOTENT,
+    .request = &check__v1__words__descriptor,
+    .response = &check__v1__words__descriptor,
+};
+
+static MESH_STATUS call_relay(struct mesh_ctx *ctx, struct governed *governed)
+{
+    Check__V1__Words words = CHECK__V1__WORDS__INIT;
+    ProtobufCMessage *answer;
+
+    return mesh_client_call(ctx, governed->client, &relay, &words.base, &answer);
+}
+
+static MESH_STATUS call_layer(struct mesh_ctx *ctx, size_t i)
+{
+    if (i < N_LAYERS - 1) {
+        return call_relay(ctx, &clients[i]);
+    }
+    return governed_end(ctx, governed_begin(&clients[i], ctx, "Buy"));
+}
+
+static MESH_STATUS call_below(struct mesh_ctx *ctx, struct served *served,
+                              const Check__V1__Words *request, struct mesh_stream *stream)
+{
+    (void)request;
+    (void)stream;
+    return call_layer(ctx, (size_t)(served - layers) + 1);
+}
+
+static void begin(const char *route)
+{
+    actor_start(&bottom, ACTS({.status = MESH_UNAVAILABLE}), 0);
+    for (size_t i = 0; i < N_LAYERS - 1; i++) {
+        served_init(&layers[i]);
+        layers[i].script = call_below;
+        layers[i].options.default_deadline_ms = 20000;
+        served_start(&layers[i]);
+    }
+    for (size_t i = 0; i < N_LAYERS; i++) {
+        governed_start(&clients[i], &(struct governed_options){.target = i == N_LAYERS - 1
+                                                                             ? actor_target(&bottom)
+                                                                             : layers[i].target,
+                                                               .route = route,
+                                                               .destination = QUIET});
+        CHECK(governed_await_endpoints(&clients[i], "ready", 1));
+    }
+}
+
+/* The servers first: their handlers use the clients. */
+static void finish(void)
+{
+    for (size_t i = 0; i < N_LAYERS - 1; i++) {
+        mesh__server_stop(layers[i].server);
+    }
+    for (size_t i = 0; i < N_LAYERS; i++) {
+        governed_done(&clients[i]);
+    }
+    for (size_t i = 0; i < N_LAYERS - 1; i++) {
+        served_done(&layers[i]);
+    }
+    actor_stop(&bottom);
+}
+
+TEST(three_layers_with_two_retries_each_call_a_bottom_that_is_down_three_times)
+{
+    begin("'timeout':'20s','retries':{'attempts':2,'backoff':'1ms'}");
+    CHECK_INT(call_layer(clients[0].ctx, 0), MESH_UNAVAILABLE);
+    CHECK_INT(bottom.n_calls, 3);
+    CHECK_INT(layers[0].n_entered, 1);
+    CHECK_INT(layers[1].n_entered, 1);
+    CHECK_TEXT(mesh_ctx_reply_metadata(clients[0].ctx, MESH__PUSHBACK, NULL), "-1");
+    CHECK_TEXT(mesh_ctx_error_reason(clients[0].ctx), "RETRIES_EXHAUSTED");
+    finish();
+}
+
+/* INTERNAL tells its callers neither text nor details. */
+TEST(so_they_do_when_the_bottom_fails_in_a_way_that_nobody_is_told)
+{
+    begin("'timeout':'20s','retries':{'attempts':2,'backoff':'1ms','retryOn':['internal']}");
+    actor_follow(&bottom, ACTS({.status = MESH_INTERNAL}));
+    CHECK_INT(call_layer(clients[0].ctx, 0), MESH_INTERNAL);
+    CHECK_INT(bottom.n_calls, 3);
+    finish();
+}
+
+/* A retry is of somebody above: here the first answer of the middle is lost. */
+TEST(a_retry_further_up_is_not_retried_further_down)
+{
+    begin("'timeout':'20s','retries':{'attempts':2,'backoff':'1ms'}");
+    mesh_ctx_add_outgoing_metadata(clients[0].ctx, "mesh-retried", "1", 1);
+    CHECK_INT(call_layer(clients[0].ctx, 0), MESH_UNAVAILABLE);
+    CHECK_INT(bottom.n_calls, 1);
+    CHECK_INT(bottom.n_retried, 1); /* two hops below */
+    finish();
+}
+
+TEST(a_fault_that_the_first_caller_asks_for_is_known_at_the_bottom)
+{
+    begin("'timeout':'20s'");
+    mesh_ctx_add_outgoing_metadata(clients[0].ctx, "x-mesh-fault", "slow-bank", 9);
+    actor_follow(&bottom, ACTS({0}));
+    CHECK_INT(call_layer(clients[0].ctx, 0), MESH_OK);
+    CHECK_TEXT(bottom.fault, "slow-bank");
+    finish();
+}
+
+TEST(refusals_of_a_layer_below_stop_the_layers_above)
+{
+    begin("'timeout':'20s','retries':{'attempts':2,'backoff':'1ms'}");
+    actor_stop(&bottom);
+    CHECK(governed_await_endpoints(&clients[N_LAYERS - 1], "failing", 1));
+    CHECK_INT(call_layer(clients[0].ctx, 0), MESH_UNAVAILABLE);
+    CHECK_INT(layers[0].n_entered, 1);
+    CHECK_INT(layers[1].n_entered, 1);
+    CHECK_TEXT(mesh_ctx_error_reason(clients[0].ctx), "NO_ENDPOINT");
+    CHECK(mesh_ctx_error_retry_ms(clients[0].ctx) > 0);
+    actor_start(&bottom, ACTS({0}), 0); /* for finish() */
+    finish();
+}
+
+/* ---- health --------------------------------------------------------------------------------- */
+
+TEST(who_does_not_serve_gets_no_calls_until_it_does)
+{
+    struct governed governed;
+    struct served two[2];
+    char target[100];
+
+    for (size_t i = 0; i < 2; i++) {
+        served_init(&two[i]);
+        two[i].script = NULL;
+        served_start(&two[i]);
+    }
+    (void)snprintf(target, sizeof target, "%s,%s", two[0].target, two[1].target);
+    governed_start(&governed, &(struct governed_options){.target = target, .destination = QUIET});
+    CHECK(governed_await_endpoints(&governed, "ready", 2));
+    mesh__server_set_serving(two[0].server, false);
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+    for (int i = 0; i < 10; i++) {
+        CHECK_INT(call_relay(governed.ctx, &governed), MESH_OK);
+    }
+    CHECK_INT(two[0].n_entered, 0);
+    CHECK_INT(two[1].n_entered, 10);
+    mesh__server_set_serving(two[0].server, true);
+    CHECK(governed_await_endpoints(&governed, "ready", 2));
+    while (two[0].n_entered == 0) {
+        CHECK_INT(call_relay(governed.ctx, &governed), MESH_OK);
+    }
+    governed_done(&governed);
+    served_done(&two[0]);
+    served_done(&two[1]);
+}
+
+TEST_MAIN(NULL, NULL)
