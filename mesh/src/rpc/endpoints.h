@@ -34,8 +34,8 @@ struct mesh__pick {
     struct wire_queue *queue; /* woken with tag when it is worth to look again */
     void *tag;
     struct mesh__pick *next; /* of those that wait */
-    bool waits;
-    int64_t until_ns; /* while it waits: when to look again in any case */
+    _Atomic bool waits;      /* ended by another thread */
+    int64_t until_ns;        /* while it waits: when to look again in any case */
 };
 
 enum mesh__picked {

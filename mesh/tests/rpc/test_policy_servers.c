@@ -56,7 +56,6 @@ static void begin(const char *route)
     actor_start(&bottom, ACTS({.status = MESH_UNAVAILABLE}), 0);
     for (size_t i = 0; i < N_LAYERS - 1; i++) {
         served_init(&layers[i]);
-        layers[i].script = call_below;
         layers[i].options.default_deadline_ms = 20000;
         served_start(&layers[i]);
     }
@@ -67,6 +66,9 @@ static void begin(const char *route)
                                                                .route = route,
                                                                .destination = QUIET});
         CHECK(governed_await_endpoints(&clients[i], "ready", 1));
+    }
+    for (size_t i = 0; i < N_LAYERS - 1; i++) { /* now that there is something to call */
+        layers[i].script = call_below;
     }
 }
 
