@@ -9,8 +9,7 @@
 
 /* ---- the policy in force -------------------------------------------------------------------- */
 
-static void put_in_force(struct mesh_client *client,
-                         const struct mesh__destination_values *values)
+static void put_in_force(struct mesh_client *client, const struct mesh__destination_values *values)
 {
     int64_t n_workers = client->n_workers;
     int64_t limit = values->worker_limit > 0 || n_workers == 0 ? values->worker_limit
@@ -19,10 +18,9 @@ static void put_in_force(struct mesh_client *client,
     atomic_store(&client->workers.max, limit);
     atomic_store(&client->requests.max, values->max_requests);
     atomic_store(&client->pending.max, values->max_pending_requests);
-    mesh__retry_budget_set(
-        client->budget,
-        &(struct mesh__retry_budget_settings){.percent = values->budget_percent,
-                                              .min_concurrency = values->budget_min_concurrency});
+    mesh__retry_budget_set(client->budget, &(struct mesh__retry_budget_settings){
+                                               .percent = values->budget_percent,
+                                               .min_concurrency = values->budget_min_concurrency});
     mesh__endpoints_set(client->endpoints, values);
     mesh__client_methods_set(client, values);
 }
@@ -139,8 +137,8 @@ static void methods_json(const struct mesh_client *client, struct mesh__text *te
                           "%s\"%s\":{\"state\":\"%s\",\"failuresInARow\":%lld,\"calls\":%lld,"
                           "\"failures\":%lld,\"slowCalls\":%lld,\"probes\":%lld}",
                           before, state->method->path, mesh__breaker_name(view.state),
-                          (long long)view.in_a_row, (long long)view.calls,
-                          (long long)view.failures, (long long)view.slow, (long long)view.probes);
+                          (long long)view.in_a_row, (long long)view.calls, (long long)view.failures,
+                          (long long)view.slow, (long long)view.probes);
         before = ",";
     }
     mesh__text_adds(text, "}");

@@ -45,7 +45,7 @@ struct mesh_client {
     struct mesh__policies *own_policies; /* those of a program that is no service */
     struct mesh_peer *own_peers;         /* and what they point to */
     char *own_name;
-    pthread_mutex_t mutex; /* while a policy is put in force */
+    pthread_mutex_t mutex;                   /* while a policy is put in force */
     _Atomic(struct mesh__policy *) in_force; /* held */
 };
 

@@ -5,9 +5,8 @@
 
 /* In the order of the bits of enum mesh__retry_on. */
 static const char *const retry_words[MESH__N_RETRY_ON] = {
-    "connect-failure",   "refused-stream", "reset",
-    "cancelled",         "deadline-exceeded", "internal",
-    "resource-exhausted", "unavailable"};
+    "connect-failure", "refused-stream",     "reset",      "cancelled", "deadline-exceeded",
+    "internal",        "resource-exhausted", "unavailable"};
 
 static const char *const refusal_words[MESH__N_REFUSALS] = {
     [MESH__NOT_REFUSED] = "none",

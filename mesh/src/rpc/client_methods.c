@@ -38,23 +38,24 @@ static struct mesh__breaker_settings settings_of(const struct mesh__destination_
 static void on_change(void *arg, const struct mesh__breaker_change *change)
 {
     const struct mesh__method_state *state = arg;
-    const char *const labels[] = {"destination", state->destination, "method", state->method->path,
-                                  "to", mesh__breaker_name(change->to), NULL};
+    const char *const labels[] = {"destination", state->destination,
+                                  "method",      state->method->path,
+                                  "to",          mesh__breaker_name(change->to),
+                                  NULL};
 
     mesh_gauge_set(state->breaker_state, (double)change->to);
     mesh_counter_add(mesh_counter("mesh_client_breaker_changes_total",
                                   "Changes of circuit breakers, by the new state.", labels),
                      1);
     mesh_log(change->to == MESH__BREAKER_OPEN ? MESH_LOG_WARN : MESH_LOG_INFO,
-             MESH_LOG_FIELDS(mesh_log_text("destination", state->destination),
-                             mesh_log_text("method", state->method->path),
-                             mesh_log_text("from", mesh__breaker_name(change->from)),
-                             mesh_log_text("to", mesh__breaker_name(change->to)),
-                             mesh_log_text("reason", change->reason),
-                             mesh_log_int("in_a_row", change->in_a_row),
-                             mesh_log_int("calls", change->calls),
-                             mesh_log_int("failures", change->failures),
-                             mesh_log_int("slow", change->slow)),
+             MESH_LOG_FIELDS(
+                 mesh_log_text("destination", state->destination),
+                 mesh_log_text("method", state->method->path),
+                 mesh_log_text("from", mesh__breaker_name(change->from)),
+                 mesh_log_text("to", mesh__breaker_name(change->to)),
+                 mesh_log_text("reason", change->reason),
+                 mesh_log_int("in_a_row", change->in_a_row), mesh_log_int("calls", change->calls),
+                 mesh_log_int("failures", change->failures), mesh_log_int("slow", change->slow)),
              "a circuit breaker has changed");
 }
 
@@ -71,8 +72,8 @@ static struct mesh__method_state *state_new(const struct mesh_client *client,
     state->method = method;
     state->destination = client->name;
     state->metrics = mesh__call_metrics_new(MESH__CLIENT, service, method->name, method->kind);
-    state->breaker_state = mesh_gauge(
-        "mesh_client_breaker_state", "Circuit breaker: 0 closed, 1 open, 2 half-open.", labels);
+    state->breaker_state = mesh_gauge("mesh_client_breaker_state",
+                                      "Circuit breaker: 0 closed, 1 open, 2 half-open.", labels);
     state->breaker = mesh__breaker_new(settings, on_change, state);
     free(service);
     return state;

@@ -88,8 +88,8 @@ bool mesh__op_wait(struct mesh__op *op, int64_t until_ns)
     while (op->pending) {
         int64_t due_ns = mesh__calls_step();
 
-        if (!mesh__queue_turn(due_ns < until_ns ? due_ns : until_ns) && until_ns <= mesh__now_ns() &&
-            op->pending) {
+        if (!mesh__queue_turn(due_ns < until_ns ? due_ns : until_ns) &&
+            until_ns <= mesh__now_ns() && op->pending) {
             return false;
         }
     }

@@ -15,7 +15,7 @@
 struct mesh_client;
 struct mesh__method_state;
 
-#define MESH__CONNECT_MS 500 /* how long a call waits for an endpoint to become ready */
+#define MESH__CONNECT_MS 500         /* how long a call waits for an endpoint to become ready */
 #define MESH__RETRIED "mesh-retried" /* goes down all hops of a retry: nobody there retries */
 #define MESH__FAULT "x-mesh-fault"   /* asks for the fault of that name; goes on, too */
 

@@ -370,8 +370,7 @@ void mesh__endpoints_set(struct mesh__endpoints *endpoints,
     pthread_mutex_unlock(&endpoints->mutex);
 }
 
-struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target,
-                                            bool watch_health)
+struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target, bool watch_health)
 {
     struct mesh__endpoints *endpoints = mesh__calloc(1, sizeof(*endpoints));
     const char *const labels[] = {"destination", name, NULL};
