@@ -72,6 +72,17 @@ static int64_t n_live(const struct mesh_call *call)
     return n;
 }
 
+/* What is sent ends by its own deadline. */
+static bool is_sent(const struct mesh_call *call)
+{
+    bool sent = false;
+
+    for (size_t i = 0; i < TRIES_MAX; i++) {
+        sent = sent || call->tries[i].state == TRY_SENT;
+    }
+    return sent;
+}
+
 static void give_place(struct mesh_call *call, struct try *try)
 {
     if (try->extra) {
@@ -353,16 +364,13 @@ static void on_end(struct mesh_call *call, struct try *try)
 
 static void cancel(struct mesh_call *call)
 {
-    bool sent = false;
-
     call->cancelled = true;
     for (size_t i = 0; i < TRIES_MAX; i++) {
         if (call->tries[i].state == TRY_SENT) {
-            sent = true;
             mesh__wire->call_cancel(call->tries[i].attempt.wire);
         }
     }
-    if (!sent) {
+    if (!is_sent(call)) {
         finish(call, NULL, MESH__REFUSED_CANCELLED);
     }
 }
@@ -380,15 +388,15 @@ static void turn_try(struct mesh_call *call, struct try *try, int64_t now_ns)
     }
 }
 
-/* What is sent ends by its own deadline. */
-static bool is_sent(const struct mesh_call *call)
+/* An attempt is to begin, or an endpoint for it may be there. */
+static bool is_due(const struct mesh_call *call, int64_t now_ns)
 {
-    bool sent = false;
+    const struct mesh__pick *pick = &call->rules.pick;
 
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        sent = sent || call->tries[i].state == TRY_SENT;
+    if (call->state == CALL_SEEKS && (!pick->waits || now_ns >= pick->until_ns)) {
+        return true;
     }
-    return sent;
+    return (call->state == CALL_SEEKS || call->state == CALL_PAUSED) && now_ns >= call->next_ns;
 }
 
 static void turn(struct mesh_call *call)
@@ -404,10 +412,7 @@ static void turn(struct mesh_call *call)
     if (call->state != CALL_DONE && now_ns >= call->rules.deadline_ns && !is_sent(call)) {
         finish(call, NULL, MESH__REFUSED_LATE);
     }
-    if (call->state == CALL_SEEKS && (!call->rules.pick.waits || now_ns >= call->next_ns ||
-                                      now_ns >= call->rules.pick.until_ns)) {
-        try_to_begin(call);
-    } else if (call->state == CALL_PAUSED && now_ns >= call->next_ns) {
+    if (is_due(call, now_ns)) {
         try_to_begin(call);
     } else if (call->state == CALL_RUNS && now_ns >= call->next_ns) {
         try_to_hedge(call);

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POLICY_SIZE 4096
 #define SELF "SELF"
 #define PATIENCE_MS 10000
 #define TIMEOUT_MS 20000 /* of calls, unless the policy says it: no test waits for it */
@@ -50,39 +49,36 @@ const struct mesh_method *governed_method(const char *name)
     return &methods[i];
 }
 
-/* Routes speak of the destination as SELF. */
-static void put_name(char *text, const char *name)
+static void add(struct mesh__text *text, const char *part)
 {
-    char *at;
-
-    while ((at = strstr(text, SELF)) != NULL) {
-        size_t size = strlen(name);
-
-        if (strlen(text) + size >= POLICY_SIZE) {
-            abort();
-        }
-        memmove(at + size, at + strlen(SELF), strlen(at + strlen(SELF)) + 1);
-        memcpy(at, name, size);
-    }
+    mesh__text_adds(text, part != NULL ? part : "");
 }
 
-static void write_policy(const struct governed *governed, char *ret_text)
+/* Text to be freed. */
+static struct mesh__text policy_text(const struct governed *governed)
 {
     const struct governed_options *options = &governed->options;
-    int size = snprintf(ret_text, POLICY_SIZE,
-                        "{'schema':'mesh-policy/v1','mode':'library',"
-                        "'defaults':{'route':{%s},'destination':{%s}},'routes':{%s}}",
-                        options->route != NULL ? options->route : "",
-                        options->destination != NULL ? options->destination : "",
-                        options->routes != NULL ? options->routes : "");
+    struct mesh__text raw = {0};
+    struct mesh__text text = {0};
 
-    if (size < 0 || size >= POLICY_SIZE) {
-        abort();
+    add(&raw, "{'schema':'mesh-policy/v1','mode':'library','defaults':{'route':{");
+    add(&raw, options->route);
+    add(&raw, "},'destination':{");
+    add(&raw, options->destination);
+    add(&raw, "}},'routes':{");
+    add(&raw, options->routes);
+    add(&raw, "}}");
+    for (size_t i = 0; i < raw.size;) {
+        if (strncmp(raw.bytes + i, SELF, strlen(SELF)) == 0) {
+            add(&text, governed->name);
+            i += strlen(SELF);
+        } else {
+            mesh__text_add(&text, raw.bytes[i] == '\'' ? "\"" : raw.bytes + i, 1);
+            i++;
+        }
     }
-    for (char *c = ret_text; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    put_name(ret_text, governed->name);
+    free(raw.bytes);
+    return text;
 }
 
 static void write_file(const char *path, const char *text)
@@ -102,22 +98,22 @@ static struct mesh__policies *make_policies(const struct governed *governed)
         .settle_ms = 1,
     };
     struct mesh__policies *policies = NULL;
+    struct mesh__text text = policy_text(governed);
     struct mesh__policy *policy;
-    char text[POLICY_SIZE];
     char error[512] = "";
 
-    write_policy(governed, text);
     if (governed->options.file != NULL) {
-        write_file(options.file, text);
+        write_file(options.file, text.bytes);
         policies = mesh__policies_new(&options, error, sizeof error);
     } else {
-        policy = mesh__policy_new(&options, text, strlen(text), error, sizeof error);
+        policy = mesh__policy_new(&options, text.bytes, text.size, error, sizeof error);
         policies = policy != NULL ? mesh__policies_fixed(policy) : NULL;
     }
     if (policies == NULL) {
-        (void)fprintf(stderr, "%s\n%s\n", error, text);
+        (void)fprintf(stderr, "%s\n%s\n", error, text.bytes);
         abort();
     }
+    free(text.bytes);
     mesh__policies_start(policies);
     return policies;
 }
@@ -155,12 +151,13 @@ void governed_change(struct governed *governed, const char *route, const char *d
     struct mesh__policy *before = mesh__policies_take(governed->policies);
     struct mesh__policy *now = NULL;
     int64_t limit_ns = mesh__in_ms(PATIENCE_MS);
-    char text[POLICY_SIZE];
+    struct mesh__text text;
 
     governed->options.route = route;
     governed->options.destination = destination;
-    write_policy(governed, text);
-    write_file(governed->options.file, text);
+    text = policy_text(governed);
+    write_file(governed->options.file, text.bytes);
+    free(text.bytes);
     do {
         (void)sched_yield();
         mesh__policy_release(now);
