@@ -33,7 +33,7 @@ struct mesh_app {
     struct mesh__http *http;
     struct mesh_db *db; /* NULL: the service has none */
     struct mesh__policies *policies;
-    struct mesh__limit waiting; /* calls to all peers together */
+    struct mesh__limit waiting;  /* calls to all peers together */
     pthread_mutex_t peers_mutex; /* while peers come and go; /debug/mesh looks at them */
     struct mesh_client **peers;
     size_t n_peers;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTP port: /livez, /readyz and /metrics in plain text, /debug/mesh as JSON, on one small thread of its own. */
+/* The HTTP port: /livez, /readyz and /metrics in plain text, /debug/mesh as JSON, on one small
+ * thread of its own. */
 #ifndef MESH_APP_HTTP_H
 #define MESH_APP_HTTP_H
 

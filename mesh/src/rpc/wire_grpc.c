@@ -130,10 +130,10 @@ static grpc_call *waker_of(struct wire_queue *queue)
 {
     if (queue->waker == NULL) {
         queue->nowhere = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNAVAILABLE, "wake");
-        queue->waker = grpc_channel_create_call(
-            queue->nowhere, NULL, GRPC_PROPAGATE_DEFAULTS, queue->queue,
-            grpc_slice_from_static_string("/wake"), NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC),
-            NULL);
+        queue->waker =
+            grpc_channel_create_call(queue->nowhere, NULL, GRPC_PROPAGATE_DEFAULTS, queue->queue,
+                                     grpc_slice_from_static_string("/wake"), NULL,
+                                     gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     }
     return queue->waker;
 }
@@ -451,10 +451,8 @@ static void channel_free(struct wire_channel *channel)
 static enum wire_channel_state channel_state(struct wire_channel *channel, bool try_connect)
 {
     static const enum wire_channel_state states[] = {
-        [GRPC_CHANNEL_IDLE] = WIRE_IDLE,
-        [GRPC_CHANNEL_CONNECTING] = WIRE_CONNECTING,
-        [GRPC_CHANNEL_READY] = WIRE_READY,
-        [GRPC_CHANNEL_TRANSIENT_FAILURE] = WIRE_FAILING,
+        [GRPC_CHANNEL_IDLE] = WIRE_IDLE,       [GRPC_CHANNEL_CONNECTING] = WIRE_CONNECTING,
+        [GRPC_CHANNEL_READY] = WIRE_READY,     [GRPC_CHANNEL_TRANSIENT_FAILURE] = WIRE_FAILING,
         [GRPC_CHANNEL_SHUTDOWN] = WIRE_CLOSED,
     };
 
@@ -465,10 +463,8 @@ static void channel_watch(struct wire_channel *channel, enum wire_channel_state 
                           struct wire_queue *queue, void *tag)
 {
     static const grpc_connectivity_state states[] = {
-        [WIRE_IDLE] = GRPC_CHANNEL_IDLE,
-        [WIRE_CONNECTING] = GRPC_CHANNEL_CONNECTING,
-        [WIRE_READY] = GRPC_CHANNEL_READY,
-        [WIRE_FAILING] = GRPC_CHANNEL_TRANSIENT_FAILURE,
+        [WIRE_IDLE] = GRPC_CHANNEL_IDLE,       [WIRE_CONNECTING] = GRPC_CHANNEL_CONNECTING,
+        [WIRE_READY] = GRPC_CHANNEL_READY,     [WIRE_FAILING] = GRPC_CHANNEL_TRANSIENT_FAILURE,
         [WIRE_CLOSED] = GRPC_CHANNEL_SHUTDOWN,
     };
     struct wire_operation *operation = mesh__wire_operation_new(NULL, 0, tag);

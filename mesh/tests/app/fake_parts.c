@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_parts.h"
 
+#include "core/text.h"
 #include "db/db_impl.h"
 #include "events/events.h"
 #include "events/retention.h"
-#include "core/text.h"
 #include "rpc/client_impl.h"
 #include "rpc/server.h"
 

@@ -92,7 +92,7 @@ TEST(the_least_environment_gives_the_defaults)
     CHECK_TEXT(mesh__config_text(config, VAR_LOG_LEVEL), "info");
     CHECK_INT(mesh__config_int64(config, VAR_DATABASE_POOL_SIZE), 8);
     CHECK(!mesh__config_bool(config, VAR_DATABASE_TRACE));
-    CHECK_INT(mesh__config_int64(config, VAR_WORKERS), 32);
+    CHECK_INT(mesh__config_int64(config, VAR_WORKERS), 64);
     CHECK_INT(mesh__config_int64(config, VAR_QUEUE_SIZE), 1024);
     CHECK_INT(mesh__config_int64(config, VAR_QUEUE_BYTES), 67108864);
     CHECK_INT(mesh__config_int64(config, VAR_STREAM_LIMIT), 64);

@@ -195,7 +195,7 @@ TEST(everything_is_made_in_order_and_taken_down_in_the_other)
                       "start 7 buy 1 1\n"
                       "leases_new postgresql://session test_shop\n"
                       "events_new test shop nats://h:4222 postgresql://session test_shop\n"
-                      "server_new shop 127.0.0.1:0 32 4194304 state\n"
+                      "server_new shop 127.0.0.1:0 64 4194304 state\n"
                       "server_limits 1024 67108864 64 1000 100 134217728 16777216\n"
                       "server_times 5000 10000 1000 10000 0\n"
                       "events_start\n"
