@@ -111,7 +111,8 @@ static struct mesh__variable peer_variable(struct mesh_arena *arena, const struc
         .kind = KIND_TARGET,
         .need = NEED_PEERS,
         .required = true,
-        .meaning = format(arena, "host:port or another gRPC target of ", peer->name),
+        .meaning = format(arena, "host:port, ip:port,ip:port, file:PATH or another gRPC target of ",
+                          peer->name),
     };
 }
 

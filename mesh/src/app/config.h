@@ -52,7 +52,7 @@ enum mesh__var_kind {
     KIND_POSTGRES, /* a libpq connection string */
     KIND_BROKER,   /* nats:// URLs, separated by commas */
     KIND_PEM,      /* certificates */
-    KIND_TARGET    /* host:port or another gRPC target */
+    KIND_TARGET    /* host:port, ip:port,ip:port, file:PATH or another gRPC target */
 };
 
 /* What has to be there for a subcommand; also who a variable is for. */

@@ -3,6 +3,7 @@
 
 #include "db/url.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -79,10 +80,38 @@ static const char *broker_flaw(const char *text, const char **ret_expected)
     return NULL;
 }
 
+static bool is_ip(const char *host)
+{
+    struct in6_addr bytes; /* larger than that of IPv4 */
+
+    return inet_pton(AF_INET, host, &bytes) == 1 || inet_pton(AF_INET6, host, &bytes) == 1;
+}
+
+/* "ip:port,ip:port"; names in a list would have to be looked up one by one. */
+static bool is_list(const char *text)
+{
+    char item[MESH__HOST_SIZE + 8];
+    char host[MESH__HOST_SIZE];
+    int64_t port;
+
+    for (;;) {
+        size_t size = strcspn(text, ",");
+
+        (void)snprintf(item, sizeof(item), "%.*s", (int)size, text);
+        if (size >= sizeof(item) || !mesh__parse_address(item, 1, host, &port) || !is_ip(host)) {
+            return false;
+        }
+        if (text[size] == '\0') {
+            return true;
+        }
+        text += size + 1;
+    }
+}
+
 static bool is_target(const char *text)
 {
     static const char *const schemes[] = {
-        "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:"};
+        "file:", "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:"};
     char host[MESH__HOST_SIZE];
     int64_t port;
 
@@ -96,7 +125,7 @@ static bool is_target(const char *text)
             return text[size + strspn(text + size, "/")] != '\0';
         }
     }
-    return mesh__parse_address(text, 1, host, &port);
+    return mesh__parse_address(text, 1, host, &port) || is_list(text);
 }
 
 const char *mesh__value_flaw(const struct mesh__variable *variable, const char *text,
@@ -151,7 +180,7 @@ void mesh__value_expected(const struct mesh__variable *variable, char *ret_text,
         [KIND_POSTGRES] = "a Postgres connection string such as postgresql://user@host:5432/name",
         [KIND_BROKER] = "nats://host:port, or several of them with commas between",
         [KIND_PEM] = "certificates in PEM",
-        [KIND_TARGET] = "host:port or another gRPC target",
+        [KIND_TARGET] = "host:port, ip:port,ip:port, file:PATH or another gRPC target",
     };
 
     if (variable->kind == KIND_CHOICE) {

@@ -149,6 +149,8 @@ TEST(good_values_are_taken)
         "MESH_PEER_PAYMENT=unix:/run/payment.sock",
         "MESH_PEER_PAYMENT=ipv4:10.0.0.1:90,10.0.0.2:90",
         "MESH_PEER_PAYMENT=xds:///payment",
+        "MESH_PEER_PAYMENT=10.0.0.1:90,[::1]:90,10.0.0.2:91",
+        "MESH_PEER_PAYMENT=file:/run/payment.addresses",
         "MESH_LOG_FORMAT=plain",
         "MESH_STREAM_MAX_BYTES=9223372036854775807",
         "SHOP_MOTTO=",
@@ -169,7 +171,7 @@ TEST(good_values_are_taken)
 
 #define PG "a Postgres connection string such as postgresql://user@host:5432/name."
 #define NATS "nats://host:port, or several of them with commas between."
-#define TARGET "host:port or another gRPC target."
+#define TARGET "host:port, ip:port,ip:port, file:PATH or another gRPC target."
 
 static const struct {
     const char *entry; /* without '=': the variable is taken away */
@@ -274,6 +276,9 @@ static const struct {
     {"MESH_PEER_PAYMENT=payment:0", "MESH_PEER_PAYMENT is \"payment:0\", expected " TARGET},
     {"MESH_PEER_PAYMENT=a b:1", "MESH_PEER_PAYMENT is \"a b:1\", expected " TARGET},
     {"MESH_PEER_PAYMENT=dns:///", "MESH_PEER_PAYMENT is \"dns:///\", expected " TARGET},
+    {"MESH_PEER_PAYMENT=file:", "MESH_PEER_PAYMENT is \"file:\", expected " TARGET},
+    {"MESH_PEER_PAYMENT=a:1,b:2", "MESH_PEER_PAYMENT is \"a:1,b:2\", expected " TARGET},
+    {"MESH_PEER_PAYMENT=10.0.0.1:90,", "MESH_PEER_PAYMENT is \"10.0.0.1:90,\", expected " TARGET},
     {"MESH_PEER_PAYMENT=http://a:1", "MESH_PEER_PAYMENT is \"http://a:1\", expected " TARGET},
     {"MESH_LOG_LEVEL=loud", "MESH_LOG_LEVEL is \"loud\", expected debug, info, warn or error."},
     {"MESH_LOG_FORMAT=JSON", "MESH_LOG_FORMAT is \"JSON\", expected json or plain."},
