@@ -6,6 +6,7 @@ Runs under tests/support/with-servers. CMESH_BUILD names the build folder with t
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,10 +58,11 @@ class Process:
         self.grpc_port = cluster.free_port()
         self.http_port = cluster.free_port()
         self.log_path = cluster.folder / f"{service}-{index}.log"
+        self.settings = {}  # of this process alone
         self.popen = None
 
     def start(self, wait=True):
-        env = self.cluster.env(self.service)
+        env = self.cluster.env(self.service) | self.settings
         env["MESH_GRPC_LISTEN"] = f"127.0.0.1:{self.grpc_port}"
         env["MESH_HTTP_LISTEN"] = f"127.0.0.1:{self.http_port}"
         with open(self.log_path, "ab") as log:
@@ -166,7 +168,9 @@ class Cluster:
         self.folder = pathlib.Path(folder)
         self.build = pathlib.Path(os.environ["CMESH_BUILD"])
         self.settings = settings or {}
-        self.policy_file = ROOT / "helm/fashion/policy.local.json"
+        self.policy_file = self.folder / "policy" / "policy.json"  # its own: it may change
+        self.policy_file.parent.mkdir()
+        shutil.copy(ROOT / "helm/fashion/policy.local.json", self.policy_file)
         self.processes = {s: [Process(self, s, 0)] for s in SERVICES}
         admin = os.environ["TEST_DATABASE_URL"]
         self.database_url = admin.rsplit("/", 1)[0] + "/fashion"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""E2E-FS: the end-to-end scenario of the fashion store, step by step (step 6 needs the breaker)."""
+"""E2E-FS: the end-to-end scenario of the fashion store, step by step."""
 import asyncio
 import os
 
@@ -8,6 +8,7 @@ import nats
 import pytest
 
 from cluster import eventually
+from policy import Breaker, payment_seen_by_order
 from store import (CANCELLED, DELIVERY_CANCELLED, PAID, PAYMENT_CANCELLED, PAYMENT_PENDING, PLACED, REJECTED,
                    SHIPPED, STARTED, detail, reason)
 
@@ -16,8 +17,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def settings():
-    # A pay window of 3 s, so that step 7 can see one order pass it.
-    return {"ORDER_PAY_RETRY_MS": "300", "ORDER_PAY_WINDOW_MS": "3000"}
+    # A pay window of 5 s, so that step 7 can see orders pass it.
+    return {"ORDER_PAY_RETRY_MS": "300", "ORDER_PAY_WINDOW_MS": "5000"}
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +102,52 @@ def test_step_5_FS_N_1_without_payment_the_order_waits(cluster, store, seen):
     assert error.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+def test_step_6_FS_N_3_the_breaker_opens_and_orders_are_pending_at_once(cluster, store, seen):
+    """Payment hangs: where nobody is there to be called, nothing is called, and a breaker has nothing to count."""
+    cluster["payment"].start()
+    eventually(lambda: payment_seen_by_order(cluster)["endpoints"][0]["state"] == "ready", 10, "order can call it")
+    cluster["payment"].pause()
+    refused = {"destination": "payment", "reason": "circuit_open"}
+    seen["breaker"] = Breaker(cluster)
+    seen["waiting"] = []
+
+    def place_until(reached):
+        answer = store.place(seen["product"], quantity=1)
+        assert answer.order.status == PAYMENT_PENDING and answer.retry_after.ToMilliseconds() > 0
+        seen["waiting"].append(answer.order.order_id)
+        return reached()
+
+    eventually(lambda: place_until(lambda: seen["breaker"].state() == "open"), 20, "the breaker is open")
+    before = cluster["order"].metric("mesh_client_refused_total", **refused)
+    eventually(lambda: place_until(lambda: cluster["order"].metric("mesh_client_refused_total", **refused) > before))
+    for order_id in seen["waiting"]:
+        assert events_named("OrderPlaced", order_id) == []
+
+
 def test_step_7_pending_orders_are_paid_or_given_up(cluster, store, seen):
     order_id = seen["pending"].order_id
-    # One pending order is left unpaid past the pay window: its stock returns.
-    eventually(lambda: store.get_order(order_id).status == REJECTED, 8)
-    assert store.get_order(order_id).reject_reason == "PAY_WINDOW_PASSED"
+    # Whatever is left unpaid past the pay window is given up: its stock returns.
+    for left in (order_id, *seen["waiting"]):
+        eventually(lambda: store.get_order(left).status == REJECTED, 15)
+        assert store.get_order(left).reject_reason == "PAY_WINDOW_PASSED"
     eventually(lambda: store.stock(seen["product"]) == 98)
     eventually(lambda: store.get_dashboard(order_id).order_status == REJECTED)
 
     by_hand = store.place(seen["product"], quantity=1).order
     by_sweep = store.place(seen["product"], quantity=1).order
     assert (by_hand.status, by_sweep.status) == (PAYMENT_PENDING, PAYMENT_PENDING)
-    cluster["payment"].start()
+    cluster["payment"].go_on()
     eventually(lambda: store.pay(by_hand.order_id).order.status in (PLACED, SHIPPED))
     eventually(lambda: store.get_order(by_sweep.order_id).status in (PLACED, SHIPPED))
-    fresh = eventually(lambda: (a := store.place(seen["product"], quantity=1)).order.status == PLACED and a).order
+    fresh = []
+
+    def recovered():
+        fresh.append(store.place(seen["product"], quantity=1).order)
+        return fresh[-1].status == PLACED and seen["breaker"].has_opened_and_recovered()
+
+    eventually(recovered, 20, "the breaker is closed")
     seen["by_hand"] = by_hand
-    for order in (by_hand, by_sweep, fresh):
+    for order in (by_hand, by_sweep, *fresh):
         eventually(lambda: store.get_delivery(order.order_id).status == STARTED)
         assert store.get_payment(order.order_id).status == PAID
 
