@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Customers under load: each repeats its order until it knows the outcome, whatever dies meanwhile."""
+import collections
 import concurrent.futures
 import itertools
 import threading
@@ -58,17 +59,19 @@ class Load:
     """Customers who come one after the other to each of the threads, until the load is stopped. While `cancels`, every
     fifth changes his mind."""
 
-    def __init__(self, store, products, cancels=True):
+    pause = PAUSE
+
+    def __init__(self, store, products, cancels=True, threads=THREADS):
         self.cancels = cancels
         self.name = new_id()
         self.numbers = itertools.count()
         self.over = threading.Event()
         self.known = Known()
-        self.pool = concurrent.futures.ThreadPoolExecutor(THREADS)
-        self.threads = [self.pool.submit(self.follow, store, products) for _ in range(THREADS)]
+        self.pool = concurrent.futures.ThreadPoolExecutor(threads)
+        self.threads = [self.pool.submit(self.follow, store, products) for _ in range(threads)]
 
     def follow(self, store, products):
-        while not self.over.wait(PAUSE):
+        while not self.over.wait(self.pause):
             self.shop(store, products, next(self.numbers))
 
     def shop(self, store, products, number):
@@ -107,6 +110,42 @@ class Load:
         for thread in self.threads:
             thread.result()
         return self.known
+
+
+class Timed(Load):
+    """A load that keeps every answer: (when it was asked, how long it took, the order's status or the text of an error)."""
+
+    pause = 0.5
+
+    def __init__(self, *args, **kwargs):
+        self.answers = []
+        super().__init__(*args, cancels=False, **kwargs)
+
+    def shop(self, store, products, number):
+        request_id = new_id()
+        until_final(lambda: self.ask(store, products[number % len(products)], f"{self.name}-{number}", request_id))
+
+    def ask(self, *args):
+        began = time.monotonic()
+        said = None
+        try:
+            order_id = self.known.place(args[0], args[1], 1, args[2], args[3], timeout=20)
+            said = self.known.answers[order_id]
+            return order_id
+        except grpc.RpcError as e:
+            said = e.details()
+            raise
+        finally:
+            self.answers.append((began, time.monotonic() - began, said))
+
+    def report(self, what, since, until):
+        """Prints how fast the answers were that were asked for and given in between; what was said, and how often."""
+        answers = [a for a in self.answers if since <= a[0] and a[0] + a[1] < until]
+        times = sorted(1000 * took for _, took, _ in answers) or [0]
+        said = collections.Counter(s for _, _, s in answers)
+        print(f"{what}: {len(answers)} answers in {until - since:.1f} s, p50 {times[len(times) // 2]:.0f} ms,"
+              f" p99 {times[len(times) * 99 // 100]:.0f} ms, longest {times[-1]:.0f} ms, {dict(said)}")
+        return said
 
 
 def by_either(store, cancel, order_id):
