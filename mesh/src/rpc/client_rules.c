@@ -71,6 +71,7 @@ enum mesh__refusal mesh__rules_begin(struct mesh__rules *rules, const struct mes
     mesh__call_started(rules->state->metrics);
     refusal = pass_guards(rules, ctx);
     if (refusal != MESH__NOT_REFUSED) {
+        rules->judged = true; /* it was not let in, or that was taken back */
         mesh_counter_add(client->counts.refusals[refusal], 1);
         mesh__call_handled(rules->state->metrics, mesh__refusal_status(rules, refusal), 0);
         mesh__policy_release(rules->policy);
@@ -117,7 +118,17 @@ static const struct refusal {
     [MESH__REFUSED_FAULT] = {"the fault of the policy has ended ", "", "FAULT"},
 };
 
-MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, const struct mesh__rules *rules,
+/* What a refusal means for the breaker: only these two are the peer's failures. */
+static enum mesh__breaker_outcome refusal_outcome(const struct mesh__rules *rules,
+                                                  enum mesh__refusal refusal)
+{
+    bool failed =
+        refusal == MESH__REFUSED_NO_ENDPOINT || (refusal == MESH__REFUSED_LATE && rules->own_time);
+
+    return failed ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
+}
+
+MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, struct mesh__rules *rules,
                                enum mesh__refusal refusal)
 {
     const struct refusal *known = &refusals[refusal];
@@ -129,6 +140,7 @@ MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, const struct mesh__rules *r
         mesh__error_is_final(ctx, known->reason,
                              status == MESH_UNAVAILABLE ? rules->refused_ms : -1);
     }
+    mesh__rules_judge(rules, refusal_outcome(rules, refusal));
     return status;
 }
 

@@ -58,8 +58,11 @@ struct mesh__rules {
 enum mesh__refusal mesh__rules_begin(struct mesh__rules *rules, const struct mesh_ctx *ctx,
                                      struct mesh_client *client, const struct mesh_method *method);
 enum mesh_status mesh__refusal_status(const struct mesh__rules *rules, enum mesh__refusal refusal);
-/* Sets the error of a refusal and returns its status. */
-MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, const struct mesh__rules *rules,
+/*
+ * Sets the error of a refusal and returns its status. For the breaker, that no endpoint could be
+ * reached and that the policy's own time is over are failures of the peer.
+ */
+MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, struct mesh__rules *rules,
                                enum mesh__refusal refusal);
 
 enum mesh__again {

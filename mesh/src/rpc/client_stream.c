@@ -140,9 +140,9 @@ static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
 /* ---- attempts ----------------------------------------------------------------------------- */
 
 /* Waits until until_ns, or until something of this thread has changed. */
-static MESH_STATUS idle(struct mesh_ctx *ctx, const struct client_stream *stream, int64_t until_ns)
+static MESH_STATUS idle(struct mesh_ctx *ctx, struct client_stream *stream, int64_t until_ns)
 {
-    const struct mesh__rules *rules = &stream->rules;
+    struct mesh__rules *rules = &stream->rules;
     int64_t due_ns = mesh__calls_step();
     int64_t look_ns = mesh__now_ns() + MESH_LOOK_EVERY_MS * MESH_NS_PER_MS;
     int64_t last_ns =
@@ -157,7 +157,7 @@ static MESH_STATUS idle(struct mesh_ctx *ctx, const struct client_stream *stream
     return mesh__now_ns() >= last_ns ? mesh__rules_refuse(ctx, rules, MESH__REFUSED_LATE) : MESH_OK;
 }
 
-static MESH_STATUS pause(struct mesh_ctx *ctx, const struct client_stream *stream, int64_t pause_ns)
+static MESH_STATUS pause(struct mesh_ctx *ctx, struct client_stream *stream, int64_t pause_ns)
 {
     int64_t end_ns = mesh__now_ns() + pause_ns;
 

@@ -521,10 +521,10 @@ static void drain_tries(struct mesh_call *call)
 }
 
 /* The status of a call that is done and, if that is MESH_OK, its response. */
-static MESH_STATUS result_of(struct mesh_ctx *ctx, const struct mesh_call *call,
+static MESH_STATUS result_of(struct mesh_ctx *ctx, struct mesh_call *call,
                              ProtobufCMessage **ret_response)
 {
-    const struct mesh__rules *rules = &call->rules;
+    struct mesh__rules *rules = &call->rules;
     const struct mesh__attempt *attempt;
     struct wire_message *message;
 

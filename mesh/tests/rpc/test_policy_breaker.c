@@ -18,13 +18,17 @@
 static struct governed governed;
 static struct actor actor;
 
-static void begin(const char *route, const char *destination)
+static void begin_with(struct governed_options options)
 {
     actor_start(&actor, ACTS({.status = MESH_UNAVAILABLE}), 0);
-    governed_start(&governed, &(struct governed_options){.target = actor_target(&actor),
-                                                         .route = route,
-                                                         .destination = destination});
+    options.target = actor_target(&actor);
+    governed_start(&governed, &options);
     CHECK(governed_await_endpoints(&governed, "ready", 1));
+}
+
+static void begin(const char *route, const char *destination)
+{
+    begin_with((struct governed_options){.route = route, .destination = destination});
 }
 
 static void finish(void)
@@ -243,17 +247,46 @@ TEST(failures_that_a_mesh_further_down_has_made_count_nowhere)
     finish();
 }
 
-TEST(what_is_not_sent_counts_nowhere)
+TEST(a_fault_that_aborts_counts_nowhere)
+{
+    begin_with((struct governed_options){
+        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer'," NO_RETRIES
+                  ",'fault':{'abort':{'grpcStatus':'UNAVAILABLE'}}}",
+        .destination = OPENS_AT_3("60s")});
+    for (int i = 0; i < 4; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_TEXT(governed_reason(&governed), "FAULT");
+    }
+    CHECK_INT(changes("Buy", "open"), 0);
+    finish();
+}
+
+TEST(a_peer_that_cannot_be_reached_counts)
 {
     actor_start(&actor, ACTS({0}), 0);
     governed_start(&governed, &(struct governed_options){.target = "127.0.0.1:1",
                                                          .route = NO_RETRIES,
                                                          .destination = OPENS_AT_3("60s")});
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
         CHECK_TEXT(governed_reason(&governed), "NO_ENDPOINT");
     }
-    CHECK_INT(changes("Buy", "open"), 0);
+    CHECK_INT(changes("Buy", "open"), 1);
+    CHECK(is_refused("Buy"));
+    finish();
+}
+
+TEST(the_policys_time_counts_where_it_ends_before_anything_is_sent)
+{
+    begin_with((struct governed_options){
+        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer','timeout':'20ms'," NO_RETRIES
+                  ",'fault':{'delay':{'fixedDelay':'5s'}}}",
+        .destination = OPENS_AT_3("60s")});
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+    }
+    CHECK_INT(actor.n_calls, 0);
+    CHECK_INT(changes("Buy", "open"), 1);
     finish();
 }
 
@@ -381,6 +414,19 @@ static enum mesh_status watch(void)
         status = mesh_stream_read(governed.ctx, stream, &message);
     }
     return status == MESH_OK ? mesh_stream_finish(governed.ctx, stream) : status;
+}
+
+TEST(for_streams_too_a_peer_that_cannot_be_reached_counts)
+{
+    actor_start(&actor, ACTS({0}), 0);
+    governed_start(&governed, &(struct governed_options){.target = "127.0.0.1:1",
+                                                         .route = NO_RETRIES,
+                                                         .destination = OPENS_AT_3("60s")});
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(watch(), MESH_UNAVAILABLE);
+    }
+    CHECK_INT(changes("Watch", "open"), 1);
+    finish();
 }
 
 TEST(a_stream_is_judged_by_its_first_message)
