@@ -12,19 +12,25 @@ struct mesh_client;
 struct mesh_call;
 
 /*
- * For programs that are no service: a client for `target` ("host:port" or any gRPC name), called
- * `name` in texts. timeout_ms is the longest time of one unary call; 0 means 2000. Nothing is
- * dialled before the first call. Freed (NULL is fine) after its last call has ended.
+ * For programs that are no service: a client for `target` ("host:port", a list of addresses with
+ * commas, "file:PATH" with one address a line, or any gRPC name), called `name` in texts.
+ * timeout_ms is the longest time of one unary call; 0 means 2000. Its policy is the table of
+ * defaults in docs/policy.md, without breaker and ejection. Connecting begins at once and is
+ * awaited by nobody. Freed (NULL is fine) after its last call has ended.
  */
 struct mesh_client *mesh_client_new(const char *name, const char *target, int64_t timeout_ms);
 void mesh_client_free(struct mesh_client *client);
 
 /*
- * Calls a unary method and waits. The deadline is the nearer of the client's own timeout and ctx's.
+ * Calls a unary method and waits, by the policy of the method (docs/policy.md): attempts, pauses
+ * and hedges are inside. The deadline is the nearer of the policy's timeout and what ctx has left
+ * (for a service less 10 %, at least 20 ms, so that it can still record the outcome).
  * The response lives as long as ctx. On failure *ret_response is untouched and ctx holds the peer's
  * text and details. A deadline that has already passed is MESH_DEADLINE_EXCEEDED and nothing is
  * sent. Errors of the transport are MESH_UNAVAILABLE; a response that does not decode is
- * MESH_INTERNAL.
+ * MESH_INTERNAL. What this side refuses (breaker, limits, no endpoint, a fault) is MESH_UNAVAILABLE
+ * with a RetryInfo and a reason: CIRCUIT_OPEN, WORKER_LIMIT, REQUEST_LIMIT, PENDING_LIMIT,
+ * NO_ENDPOINT, FAULT; one whose retries are spent has the reason RETRIES_EXHAUSTED.
  */
 MESH_STATUS mesh_client_call(struct mesh_ctx *ctx, struct mesh_client *client,
                              const struct mesh_method *method, const ProtobufCMessage *request,

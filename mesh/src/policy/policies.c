@@ -30,6 +30,7 @@ struct mesh__policies {
     char refused[1024];        /* what was last said of it; empty: it is in force */
     struct mesh_counter *reloaded;
     struct mesh_counter *refusals;
+    struct mesh_gauge *last_successful;
     pthread_t thread;
     bool started;
 };
@@ -107,6 +108,7 @@ static void say_refused(struct mesh__policies *policies, const char *error)
     }
     (void)snprintf(policies->refused, sizeof(policies->refused), "%s", error);
     mesh_counter_add(policies->refusals, 1);
+    mesh_gauge_set(policies->last_successful, 0);
     mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS,
              "the policy is refused, the one before stays in force: %s", error);
 }
@@ -131,6 +133,7 @@ static void *run(void *arg)
         } else if (result == CHANGED) {
             policies->refused[0] = '\0';
             mesh_counter_add(policies->reloaded, 1);
+            mesh_gauge_set(policies->last_successful, 1);
             mesh_log(MESH_LOG_INFO, MESH_LOG_FIELDS(mesh_log_text("file", policies->options.file)),
                      "the policy has changed");
         }
@@ -167,6 +170,10 @@ struct mesh__policies *mesh__policies_new(const struct mesh__policy_options *opt
     policies->watch = mesh__watch_new(options->file); /* before it is read: nothing is missed */
     policies->reloaded = count("ok");
     policies->refusals = count("refused");
+    policies->last_successful =
+        mesh_gauge("mesh_policy_last_reload_successful",
+                   "1: the policy file is in force; 0: its last change was refused.", NULL);
+    mesh_gauge_set(policies->last_successful, 1);
     if (look(policies, error, error_size) != CHANGED) {
         mesh__policies_free(policies);
         return NULL;

@@ -73,6 +73,11 @@ static uint64_t reloads(const char *result)
                                            (const char *const[]){"result", result, NULL}));
 }
 
+static double last_successful(void)
+{
+    return mesh_gauge_value(mesh_gauge("mesh_policy_last_reload_successful", "", NULL));
+}
+
 static void short_pause(void)
 {
     const struct timespec pause = {.tv_nsec = 2000000};
@@ -223,14 +228,17 @@ TEST(a_refused_change_leaves_the_old_policy_in_force)
     uint64_t accepted = reloads("ok");
 
     begin_with(1000);
+    CHECK(last_successful() > 0);
     write_text(in_folder("new"), "{\"schema\": \"mesh-policy/v1\", \"mode\": \"nobody\"}");
     CHECK(rename(in_folder("new"), file) == 0);
     WAIT_FOR(reloads("refused") == refused + 1);
+    WAIT_FOR(last_successful() < 1);
     CHECK_INT(timeout_now(), 1000);
     CHECK_INT(reloads("ok"), accepted);
 
     write_text(file, policy_text(1000)); /* back to what is in force */
     WAIT_FOR(reloads("ok") == accepted + 1);
+    WAIT_FOR(last_successful() > 0);
     CHECK(unlink(file) == 0);
     write_text(in_folder("other"), "");
     WAIT_FOR(reloads("refused") == refused + 2);
