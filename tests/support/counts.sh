@@ -49,14 +49,24 @@ add_counts() {
         esac
     done <<<"$counts"
 }
-# with_report REPORT COMMAND...: many tests that one command runs and writes a JUnit report of.
-with_report() {
+# run_for_report REPORT COMMAND...: many tests that one command runs and writes a JUnit report of.
+run_for_report() {
     local report=$1 code=0
     shift
-    rm -f "$report"
+    rm -f "$report" "${report%.xml}.code"
     "$@" >"${report%.xml}.log" 2>&1 || code=$?
-    add_counts tests/support/junit_counts "$code" "$report"
-    [ "$code" = 0 ] || tail -20 "${report%.xml}.log"
+    echo "$code" >"${report%.xml}.code"
+}
+# count_report REPORT: adds what came of it.
+count_report() {
+    local code
+    code=$(cat "${1%.xml}.code") 2>/dev/null || code=255
+    add_counts tests/support/junit_counts "$code" "$1"
+    [ "$code" = 0 ] || tail -20 "${1%.xml}.log"
+}
+with_report() { # REPORT COMMAND...
+    run_for_report "$@"
+    count_report "$1"
 }
 finish() {
     local name

@@ -400,9 +400,13 @@ def test_foreign_clients_of_health_reflection_and_metrics_are_served(cluster, st
 
 def test_every_finished_call_is_one_json_line(cluster, store):
     order = store.place(store.register()).order
-    lines = [json.loads(line) for line in cluster["order"].log().splitlines() if line.startswith("{")]
-    calls = [l for l in lines if l["message"] == "call" and l.get("correlation_id") == order.order_id
-             and l["method"].endswith("/PlaceOrder")]
+
+    def calls_of_it():
+        lines = [json.loads(line) for line in cluster["order"].log().splitlines() if line.startswith("{")]
+        return [l for l in lines if l["message"] == "call" and l.get("correlation_id") == order.order_id
+                and l["method"].endswith("/PlaceOrder")]
+
+    calls = eventually(calls_of_it, 10, "the log's thread has written it")
     assert len(calls) == 1
     assert calls[0]["code"] == "OK" and calls[0]["ms"] >= 0 and len(calls[0]["trace_id"]) == 32
     assert calls[0]["request_id"] and calls[0]["peer"].startswith("ipv4:127.0.0.1:")
