@@ -1,469 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Unary calls: attempts, pauses and hedges of each, as the policy has it. A call goes on whenever
- * its thread waits for something on its queue; nothing of it runs on any other thread.
- */
-#include "core/clock.h"
-#include "rpc/client_call.h"
+/* Unary calls: how they are started, waited for and ended. */
+#include "rpc/client_unary.h"
 
 #include <assert.h>
 
-#define TRIES_MAX 5 /* attempts at the same time: hedging.maxAttempts has no more */
-/* How often a call that nothing is sent of looks whether its context was cancelled. */
-#define LOOK_NS (20 * MESH_NS_PER_MS)
-
-enum try_state {
-    TRY_FREE,
-    TRY_DELAYED, /* by a fault; until until_ns */
-    TRY_SENT     /* until_ns: the per-try timer */
-};
-
-enum try_kind { FIRST_TRY, RETRY, HEDGE };
-
-struct
-try {
-    enum try_state state;
-    enum try_kind kind;
-    bool extra; /* a retry or a hedge: it holds a place in the budget */
-    bool cut;   /* by the per-try timer */
-    bool lost;  /* another attempt is the call's result */
-    int64_t until_ns;
-    struct mesh__attempt attempt;
-    struct mesh__op op;
-};
-
-enum call_state {
-    CALL_PAUSED, /* until next_ns: then another attempt */
-    CALL_SEEKS,  /* an endpoint, until next_ns */
-    CALL_RUNS,   /* attempts are under way; at next_ns a hedge */
-    CALL_DONE    /* result or refusal */
-};
-
-struct mesh_call {
-    struct mesh_call *next;           /* in scope->calls */
-    struct mesh_call *next_of_thread; /* of those that are not done */
-    struct mesh_ctx *ctx;             /* that it was started with */
-    struct mesh__rules rules;
-    struct wire_message *request; /* for as long as it may be sent */
-    enum call_state state;
-    int64_t next_ns;
-    bool pending;   /* it holds a place among those that wait for an endpoint */
-    bool cancelled; /* what is under way was told to end */
-    bool final;     /* enough was tried */
-    bool ended;     /* the rules are */
-    int64_t n_hedges;
-    struct try tries[TRIES_MAX];
-    struct try *result; /* CALL_DONE: whose status is the call's; NULL: refusal */
-    enum mesh__refusal refusal;
-};
-
-static _Thread_local struct mesh_call *calls_of_thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* ---- attempts ------------------------------------------------------------------------------- */
-
-static int64_t n_live(const struct mesh_call *call)
-{
-    int64_t n = 0;
-
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        n += call->tries[i].state != TRY_FREE && !call->tries[i].lost ? 1 : 0;
-    }
-    return n;
-}
-
-/* What is sent ends by its own deadline. */
-static bool is_sent(const struct mesh_call *call)
-{
-    bool sent = false;
-
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        sent = sent || call->tries[i].state == TRY_SENT;
-    }
-    return sent;
-}
-
-static void give_place(struct mesh_call *call, struct try *try)
-{
-    if (try->extra) {
-        try->extra = false;
-        mesh__rules_give_place(&call->rules);
-    }
-}
-
-/* One that was not sent. */
-static void drop_unsent(struct mesh_call *call, struct try *try)
-{
-    struct mesh_client *client = call->rules.client;
-
-    mesh__endpoints_leave(client->endpoints, try->attempt.endpoint, MESH__EJECTION_NOTHING);
-    mesh__limit_give(&client->requests);
-    give_place(call, try);
-    *try = (struct try){.state = TRY_FREE};
-}
-
-static void free_sent(struct mesh_call *call, struct try *try)
-{
-    give_place(call, try);
-    mesh__attempt_free(&try->attempt);
-    *try = (struct try){.state = TRY_FREE};
-}
-
-static void give_up_pending(struct mesh_call *call)
-{
-    if (call->pending) {
-        call->pending = false;
-        mesh__limit_give(&call->rules.client->pending);
-    }
-}
-
-/* The call is over; what else is under way ends by itself. */
-static void finish(struct mesh_call *call, struct try *result, enum mesh__refusal refusal)
-{
-    struct mesh_call **link = &calls_of_thread;
-
-    give_up_pending(call);
-    mesh__endpoints_forget(call->rules.client->endpoints, &call->rules.pick);
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        struct try *try = &call->tries[i];
-
-        if (try == result || try->state == TRY_FREE) {
-            continue;
-        }
-        if (try->state == TRY_DELAYED) {
-            drop_unsent(call, try);
-        } else if (!try->lost) {
-            try->lost = true;
-            mesh__wire->call_cancel(try->attempt.wire);
-        }
-    }
-    call->state = CALL_DONE;
-    call->result = result;
-    call->refusal = refusal;
-    if (refusal != MESH__NOT_REFUSED) {
-        mesh_counter_add(call->rules.client->counts.refusals[refusal], 1);
-    }
-    while (*link != call) { /* it is there until it is done */
-        link = &(*link)->next_of_thread;
-    }
-    *link = call->next_of_thread;
-}
-
-static void plan_hedge(struct mesh_call *call, int64_t now_ns)
-{
-    const struct mesh__route_values *values = call->rules.values;
-
-    call->next_ns =
-        values->hedging_delay_ms > 0 && call->n_hedges + 1 < values->hedging_max_attempts
-            ? mesh__after_ms(now_ns, values->hedging_delay_ms)
-            : MESH_NO_DEADLINE;
-}
-
-static void send(struct mesh_call *call, struct try *try)
-{
-    const struct mesh__route_values *values = call->rules.values;
-    struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE |
-                                      WIRE_RECV_INITIAL | WIRE_RECV_MESSAGE | WIRE_RECV_STATUS,
-                               .message = call->request,
-                               .keep_message = true};
-
-    mesh__attempt_start(&try->attempt, call->ctx, &call->rules, try->attempt.endpoint,
-                        call->rules.deadline_ns);
-    batch.initial = mesh__attempt_metadata(call->ctx, &call->rules, &batch.n_initial);
-    try->state = TRY_SENT;
-    try->until_ns = values->per_try_timeout_ms > 0
-                        ? mesh__after_ms(try->attempt.started_ns, values->per_try_timeout_ms)
-                        : MESH_NO_DEADLINE;
-    mesh__attempt_batch(&try->attempt, &batch, &try->op);
-}
-
-/* An endpoint was picked. */
-static void begin_try(struct mesh_call *call, struct mesh__endpoint *endpoint, enum try_kind kind)
-{
-    struct try *try = call->tries;
-    int64_t delay_ms;
-
-    while (try->state != TRY_FREE) { /* one is: hedges are no more than there is room for */
-        try++;
-    }
-    *try = (struct try){.state = TRY_DELAYED,
-                        .kind = kind,
-                        .extra = kind != FIRST_TRY,
-                        .attempt.endpoint = endpoint};
-    call->state = CALL_RUNS;
-    if (mesh__rules_fault(&call->rules, call->ctx, &delay_ms)) {
-        finish(call, NULL, MESH__REFUSED_FAULT);
-    } else if (delay_ms > 0) {
-        try->until_ns = mesh__in_ms(delay_ms);
-        call->next_ns = MESH_NO_DEADLINE;
-    } else {
-        send(call, try);
-        plan_hedge(call, try->attempt.started_ns);
-    }
-}
-
-/* ---- endpoints ------------------------------------------------------------------------------ */
-
-static void pause(struct mesh_call *call, int64_t pause_ns)
-{
-    call->state = CALL_PAUSED;
-    call->next_ns = mesh__now_ns() + pause_ns;
-}
-
-/* Nobody could be reached in time. */
-static void no_endpoint(struct mesh_call *call)
-{
-    int64_t pause_ns;
-
-    give_up_pending(call);
-    mesh__endpoints_look_up(call->rules.client->endpoints);
-    mesh__rules_give_place(&call->rules); /* of the retry that ends here, if it is one */
-    if (mesh__rules_retry(&call->rules, &mesh__failure_not_ready, NULL, &pause_ns) == MESH__AGAIN) {
-        pause(call, pause_ns);
-    } else {
-        finish(call, NULL, MESH__REFUSED_NO_ENDPOINT);
-    }
-}
-
-static void wait_for_endpoint(struct mesh_call *call)
-{
-    int64_t now_ns = mesh__now_ns();
-
-    if (call->state != CALL_SEEKS) {
-        call->state = CALL_SEEKS;
-        call->next_ns = mesh__after_ms(now_ns, MESH__CONNECT_MS);
-    } else if (now_ns >= call->next_ns) {
-        no_endpoint(call);
-        return;
-    }
-    if (!call->pending && !mesh__limit_take(&call->rules.client->pending)) {
-        finish(call, NULL, MESH__REFUSED_PENDING);
-        return;
-    }
-    call->pending = true;
-}
-
-/* False: there is no endpoint that is ready (said in *ret_picked), or too much is in flight. */
-static bool pick(struct mesh_call *call, enum mesh__picked *ret_picked,
-                 struct mesh__endpoint **ret_endpoint)
-{
-    struct mesh_client *client = call->rules.client;
-
-    *ret_picked = mesh__endpoints_pick(client->endpoints, &call->rules.pick, ret_endpoint);
-    if (*ret_picked != MESH__PICKED) {
-        return false;
-    }
-    if (!mesh__limit_take(&client->requests)) {
-        mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
-        return false;
-    }
-    return true;
-}
-
-/* The first attempt, or a retry after its pause. */
-static void try_to_begin(struct mesh_call *call)
-{
-    struct mesh__endpoint *endpoint;
-    enum mesh__picked picked;
-
-    if (pick(call, &picked, &endpoint)) {
-        give_up_pending(call);
-        begin_try(call, endpoint, call->rules.retries > 0 ? RETRY : FIRST_TRY);
-    } else if (picked == MESH__PICKED) {
-        finish(call, NULL, MESH__REFUSED_REQUESTS);
-    } else if (picked == MESH__PICK_WAITS) {
-        wait_for_endpoint(call);
-    } else {
-        no_endpoint(call);
-    }
-}
-
-static void try_to_hedge(struct mesh_call *call)
-{
-    struct mesh__endpoint *endpoint;
-    enum mesh__picked picked;
-
-    call->next_ns = MESH_NO_DEADLINE;
-    if (!mesh__rules_hedge(&call->rules)) {
-        return;
-    }
-    call->n_hedges++;
-    if (pick(call, &picked, &endpoint)) {
-        begin_try(call, endpoint, HEDGE);
-    } else {
-        mesh__rules_give_place(&call->rules);
-    }
-}
-
-/* ---- what comes back ------------------------------------------------------------------------ */
-
-static void leave(struct mesh_call *call, struct try *try, enum mesh_status status,
-                  enum mesh__ejection_result result, const char *then)
-{
-    mesh__attempt_leave(&try->attempt, call->ctx, status, result, then);
-    give_place(call, try);
-}
-
-static void succeeded(struct mesh_call *call, struct try *try)
-{
-    if (try->kind == HEDGE) {
-        mesh_counter_add(call->rules.client->counts.hedges_won, 1);
-    }
-    call->rules.cut = false;
-    leave(call, try, MESH_OK, MESH__EJECTION_GOOD, "answer");
-    finish(call, try, MESH__NOT_REFUSED);
-}
-
-static void failed(struct mesh_call *call, struct try *try, enum mesh_status status)
-{
-    const char *pushback;
-    struct mesh__failure failure = mesh__attempt_failure(&try->attempt, &pushback);
-    enum mesh__again again;
-    int64_t pause_ns;
-
-    call->rules.cut = try->cut && status == MESH_CANCELLED;
-    if (call->rules.cut) {
-        failure = mesh__failure_per_try;
-        status = MESH_DEADLINE_EXCEEDED;
-        mesh_counter_add(call->rules.client->counts.try_timeouts, 1);
-    }
-    if ((failure.retry_on & (unsigned)call->rules.values->retry_on) != 0 && n_live(call) > 1) {
-        leave(call, try, status, failure.ejection, "another is under way");
-        free_sent(call, try);
-        return;
-    }
-    give_place(call, try); /* the next one may need it */
-    again = call->cancelled ? MESH__AGAIN_NOT
-                            : mesh__rules_retry(&call->rules, &failure, pushback, &pause_ns);
-    leave(call, try, status, failure.ejection, again == MESH__AGAIN ? "retry" : "result");
-    if (again == MESH__AGAIN) {
-        free_sent(call, try);
-        pause(call, pause_ns);
-        return;
-    }
-    call->final = again == MESH__AGAIN_NO_MORE || (pushback != NULL && pushback[0] == '-');
-    finish(call, try, MESH__NOT_REFUSED);
-}
-
-/* The batch of an attempt has completed. */
-static void on_end(struct mesh_call *call, struct try *try)
-{
-    enum mesh_status status = mesh__attempt_code(&try->attempt);
-
-    if (try->lost) {
-        leave(call, try, status, MESH__EJECTION_NOTHING, "another was first");
-        free_sent(call, try);
-    } else if (status == MESH_OK) {
-        succeeded(call, try);
-    } else {
-        failed(call, try, status);
-    }
-}
-
-/* ---- turns ---------------------------------------------------------------------------------- */
-
-static void cancel(struct mesh_call *call)
-{
-    call->cancelled = true;
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        if (call->tries[i].state == TRY_SENT) {
-            mesh__wire->call_cancel(call->tries[i].attempt.wire);
-        }
-    }
-    if (!is_sent(call)) {
-        finish(call, NULL, MESH__REFUSED_CANCELLED);
-    }
-}
-
-static void turn_try(struct mesh_call *call, struct try *try, int64_t now_ns)
-{
-    if (try->state == TRY_DELAYED && now_ns >= try->until_ns) {
-        send(call, try);
-        plan_hedge(call, now_ns);
-    } else if (try->state == TRY_SENT && !try->op.pending) {
-        on_end(call, try);
-    } else if (try->state == TRY_SENT && now_ns >= try->until_ns && !try->cut && !try->lost) {
-        try->cut = true;
-        mesh__wire->call_cancel(try->attempt.wire);
-    }
-}
-
-/* An attempt is to begin, or an endpoint for it may be there. */
-static bool is_due(const struct mesh_call *call, int64_t now_ns)
-{
-    const struct mesh__pick *pick = &call->rules.pick;
-
-    if (call->state == CALL_SEEKS && (!pick->waits || now_ns >= pick->until_ns)) {
-        return true;
-    }
-    return (call->state == CALL_SEEKS || call->state == CALL_PAUSED) && now_ns >= call->next_ns;
-}
-
-static void turn(struct mesh_call *call)
-{
-    int64_t now_ns = mesh__now_ns();
-
-    for (size_t i = 0; i < TRIES_MAX && call->state != CALL_DONE; i++) {
-        turn_try(call, &call->tries[i], now_ns);
-    }
-    if (call->state != CALL_DONE && !call->cancelled && mesh_ctx_cancelled(call->ctx)) {
-        cancel(call);
-    }
-    if (call->state != CALL_DONE && now_ns >= call->rules.deadline_ns && !is_sent(call)) {
-        finish(call, NULL, MESH__REFUSED_LATE);
-    }
-    if (is_due(call, now_ns)) {
-        try_to_begin(call);
-    } else if (call->state == CALL_RUNS && now_ns >= call->next_ns) {
-        try_to_hedge(call);
-    }
-}
-
-static int64_t earlier(int64_t a_ns, int64_t b_ns)
-{
-    return a_ns < b_ns ? a_ns : b_ns;
-}
-
-/* When the call wants another turn, if nothing completes before. */
-static int64_t next_turn(const struct mesh_call *call)
-{
-    int64_t due_ns = call->next_ns;
-
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        const struct try *try = &call->tries[i];
-
-        if (try->state == TRY_DELAYED || (try->state == TRY_SENT && !try->cut && !try->lost)) {
-            due_ns = earlier(due_ns, try->until_ns);
-        }
-    }
-    if (call->state == CALL_SEEKS) {
-        due_ns = earlier(due_ns, call->rules.pick.until_ns);
-    }
-    if (!is_sent(call)) {
-        due_ns = earlier(due_ns, call->rules.deadline_ns);
-    }
-    /* What was sent for an inbound call is cancelled with it by the library. */
-    if (call->ctx->cancelled != NULL && !call->cancelled &&
-        (call->ctx->inbound == NULL || !is_sent(call))) {
-        due_ns = earlier(due_ns, mesh__now_ns() + LOOK_NS);
-    }
-    return due_ns;
-}
-
-int64_t mesh__calls_step(void)
-{
-    int64_t due_ns = MESH_NO_DEADLINE;
-    struct mesh_call *next;
-
-    for (struct mesh_call *call = calls_of_thread; call != NULL; call = next) {
-        next = call->next_of_thread;
-        turn(call);
-        if (call->state != CALL_DONE) {
-            due_ns = earlier(due_ns, next_turn(call));
-        }
-    }
-    return due_ns;
-}
 
 /* ---- start and wait ------------------------------------------------------------------------- */
 
@@ -484,10 +25,7 @@ struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *cl
     call->request = mesh__client_pack(request);
     call->next = ctx->scope->calls;
     ctx->scope->calls = call;
-    call->next_of_thread = calls_of_thread;
-    calls_of_thread = call;
-    call->state = CALL_PAUSED; /* for no time */
-    try_to_begin(call);
+    mesh__unary_begin(call);
     return call;
 }
 
@@ -501,23 +39,6 @@ static void forget(struct mesh_call *call)
     *link = call->next;
     mesh__wire->message_free(call->request);
     call->request = NULL;
-}
-
-/* Waits until nothing of it is under way. */
-static void drain_tries(struct mesh_call *call)
-{
-    for (size_t i = 0; i < TRIES_MAX; i++) {
-        struct try *try = &call->tries[i];
-
-        if (try->state == TRY_SENT) {
-            (void)mesh__op_wait(&try->op, MESH_NO_DEADLINE); /* true: it has no limit */
-            if (try->lost) {
-                on_end(call, try);
-            } else {
-                free_sent(call, try);
-            }
-        }
-    }
 }
 
 /* The status of a call that is done and, if that is MESH_OK, its response. */
@@ -566,14 +87,13 @@ MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
     }
     if (call->result != NULL) {
         mesh__rules_judge(rules, mesh__rules_outcome(ctx, rules, status));
-        free_sent(call, call->result);
-        call->result = NULL;
+        mesh__unary_free_result(call);
     }
     if (call->final) {
         mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
     }
     call->ended = true;
-    drain_tries(call); /* cancelled hedges end at once */
+    mesh__unary_drain(call); /* cancelled hedges end at once */
     mesh__rules_end(rules, status);
     forget(call);
     return status;
@@ -595,14 +115,14 @@ static void drain(struct mesh_ctx *ctx)
 
     for (struct mesh_call *call = scope->calls; call != NULL; call = call->next) {
         if (call->state != CALL_DONE) {
-            finish(call, NULL, MESH__REFUSED_CANCELLED);
+            mesh__unary_abandon(call, MESH__REFUSED_CANCELLED);
         }
     }
     mesh__streams_cancel(scope);
     while (scope->calls != NULL) {
         struct mesh_call *call = scope->calls;
 
-        drain_tries(call);
+        mesh__unary_drain(call);
         if (!call->ended) {
             mesh__rules_end(&call->rules, MESH_CANCELLED);
         }
