@@ -22,6 +22,7 @@ struct row {
 
 static const struct row rows[] = {
     {"failed to connect to all addresses", CONNECT},
+    {"connections to all backends failing", CONNECT},
     {"DNS resolution failed", CONNECT},
     {"DNS query cancelled", CONNECT},
     {"empty address list", CONNECT},

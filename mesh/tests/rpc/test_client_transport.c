@@ -7,6 +7,7 @@
 #include "client_raw_peer.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "governed.h"
 #include "rpc/client_call.h"
 #include "rpc/client_impl.h"
 #include "test.h"
@@ -43,41 +44,58 @@ static bool same(const struct mesh__attempt *attempt, const struct expected *exp
            failure.retry_on == expected->retry_on && failure.ejection == expected->ejection;
 }
 
-/* One attempt, with two seconds at most; `cancel`: given up by the caller at once. */
-static bool attempt_is(struct raw_peer *peer, bool cancel, const struct expected *expected)
+/* One that has an endpoint that was ready then. */
+static void pick(struct mesh__attempt *attempt, struct mesh__rules *rules,
+                 struct mesh_client *client)
+{
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    CHECK(mesh__rules_begin(rules, ctx, client, &ask) == MESH__NOT_REFUSED);
+    while (mesh__endpoints_pick(client->endpoints, &rules->pick, &attempt->endpoint) ==
+           MESH__PICK_WAITS) {
+        (void)mesh__queue_turn(rules->deadline_ns);
+    }
+    CHECK(attempt->endpoint != NULL);
+    CHECK(mesh__limit_take(&client->requests));
+}
+
+/* It is made and ends; `cancel`: given up by the caller at once. */
+static bool ends_as(struct mesh__attempt *attempt, struct mesh__rules *rules, bool cancel,
+                    const struct expected *expected)
 {
     struct wire_batch batch = {.ops = WIRE_SEND_INITIAL | WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE |
                                       WIRE_RECV_INITIAL | WIRE_RECV_MESSAGE | WIRE_RECV_STATUS};
     Peer__Note note = PEER__NOTE__INIT;
+    struct mesh__op op;
+    bool is;
+
+    mesh__attempt_start(attempt, ctx, rules, attempt->endpoint, rules->deadline_ns);
+    batch.initial = mesh__attempt_metadata(ctx, rules, &batch.n_initial);
+    batch.message = mesh__client_pack(&note.base);
+    mesh__attempt_batch(attempt, &batch, &op);
+    if (cancel) {
+        mesh__wire->call_cancel(attempt->wire);
+    }
+    CHECK(mesh__attempt_await(ctx, attempt, &op, MESH_NO_DEADLINE));
+    is = same(attempt, expected);
+    mesh__attempt_leave(attempt, ctx, mesh__attempt_code(attempt), expected->ejection, "result");
+    mesh__attempt_free(attempt);
+    mesh__rules_end(rules, MESH_OK);
+    return is;
+}
+
+/* One attempt of a program's client, with two seconds at most. */
+static bool attempt_is(struct raw_peer *peer, bool cancel, const struct expected *expected)
+{
     struct mesh_client *client;
-    struct mesh__endpoint *endpoint;
     struct mesh__attempt attempt;
     struct mesh__rules rules;
-    struct mesh__op op;
     char target[32];
     bool is;
 
     (void)snprintf(target, sizeof target, "ipv4:127.0.0.1:%d", raw_peer_port(peer));
-    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
     client = mesh_client_new("peer", target, 0);
-    CHECK(mesh__rules_begin(&rules, ctx, client, &ask) == MESH__NOT_REFUSED);
-    while (mesh__endpoints_pick(client->endpoints, &rules.pick, &endpoint) == MESH__PICK_WAITS) {
-        (void)mesh__queue_turn(rules.deadline_ns);
-    }
-    CHECK(endpoint != NULL);
-    CHECK(mesh__limit_take(&client->requests));
-    mesh__attempt_start(&attempt, ctx, &rules, endpoint, rules.deadline_ns);
-    batch.initial = mesh__attempt_metadata(ctx, &rules, &batch.n_initial);
-    batch.message = mesh__client_pack(&note.base);
-    mesh__attempt_batch(&attempt, &batch, &op);
-    if (cancel) {
-        mesh__wire->call_cancel(attempt.wire);
-    }
-    CHECK(mesh__attempt_await(ctx, &attempt, &op, MESH_NO_DEADLINE));
-    is = same(&attempt, expected);
-    mesh__attempt_leave(&attempt, ctx, mesh__attempt_code(&attempt), expected->ejection, "result");
-    mesh__attempt_free(&attempt);
-    mesh__rules_end(&rules, MESH_OK);
+    pick(&attempt, &rules, client);
+    is = ends_as(&attempt, &rules, cancel, expected);
     mesh_client_free(client);
     raw_peer_free(peer);
     return is;
@@ -247,6 +265,24 @@ TEST(connections_that_never_are)
     CHECK(has_no_endpoint(raw_peer_new_hanging()));
     CHECK(has_no_endpoint(raw_peer_new(&nothing, &nothing, RAW_STAY)));
     CHECK(has_no_endpoint(raw_peer_new(&http1, &nothing, RAW_STAY)));
+}
+
+/* Between the choice of an endpoint and the attempt. */
+TEST(a_connection_that_is_lost_before_the_attempt)
+{
+    static const struct expected lost = {MESH_UNAVAILABLE, true, CONNECT, MESH__EJECTION_BOTH};
+    struct governed governed;
+    struct actor actor;
+    struct mesh__attempt attempt;
+    struct mesh__rules rules;
+
+    actor_start(&actor, ACTS({0}), 0);
+    governed_start(&governed, &(struct governed_options){.target = actor_target(&actor)});
+    pick(&attempt, &rules, governed.client);
+    actor_stop(&actor);
+    CHECK(governed_await_endpoints(&governed, "failing", 1));
+    CHECK(ends_as(&attempt, &rules, false, &lost));
+    governed_done(&governed);
 }
 
 TEST(a_peer_that_turns_to_another_protocol)
