@@ -313,12 +313,18 @@ static void on_end(struct mesh_call *call, struct unary_try *try)
 
 /* ---- turns ---------------------------------------------------------------------------------- */
 
+/* Nothing more is sent. */
 static void cancel(struct mesh_call *call)
 {
     call->cancelled = true;
+    call->next_ns = MESH_NO_DEADLINE;
     for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
-        if (call->tries[i].state == TRY_SENT) {
-            mesh__wire->call_cancel(call->tries[i].attempt.wire);
+        struct unary_try *try = &call->tries[i];
+
+        if (try->state == TRY_SENT) {
+            mesh__wire->call_cancel(try->attempt.wire);
+        } else if (try->state == TRY_DELAYED) {
+            drop_unsent(call, try);
         }
     }
     if (!is_sent(call)) {

@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define QUIET NO_BREAKER "," NO_EJECTION
@@ -281,6 +282,8 @@ TEST(a_change_holds_for_the_next_call_and_not_for_those_under_way)
     CHECK_INT(governed_end(fork, call), MESH_OK); /* with a retry */
     CHECK_INT(actor.n_calls, 3);
     mesh__ctx_free(fork);
+    n_cancels = 0;
+    too_late = false;
     finish();
     CHECK(rmdir(folder) == 0);
 }
@@ -299,6 +302,69 @@ TEST(a_shorter_timeout_leaves_calls_under_way_alone)
     CHECK(peer_await(&actor.n_hanging, 1));
     governed_change(&governed, "'timeout':'60ms'", QUIET);
     CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+/* The same, while a fault holds back another attempt. */
+TEST(nor_is_an_attempt_sent_that_waits_at_that_time)
+{
+    struct wire wire = *mesh__wire;
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    real_wire = mesh__wire;
+    wire.call_cancel = cancel;
+    mesh__wire = &wire;
+    n_cancels = 0;
+    too_late = true;
+    begin_with(&(struct governed_options){
+        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer'," RETRIES
+                  ",'hedging':{'delay':'20ms'},'fault':{'delay':{'fixedDelay':'300ms'}}}",
+        .destination = QUIET});
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Ask");
+    while (governed_count(&governed, "mesh_client_hedges_total", "result", "sent") == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(5));
+        (void)mesh__calls_step();
+    }
+    cancelled = true;
+    (void)mesh__calls_step();
+    CHECK_INT(n_cancels, 1);
+    CHECK(peer_await(&actor.n_hanging, 1));
+    actor_release(&actor);
+    CHECK(governed_end(fork, call) != MESH_OK);
+    CHECK_INT(actor.n_calls, 1);
+    mesh__ctx_free(fork);
+    finish();
+    mesh__wire = real_wire;
+}
+
+TEST(nor_is_a_hedge_that_is_due)
+{
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+    int64_t due_ns;
+
+    begin_with(&(struct governed_options){.routes =
+                                              "'all':{'service':'SELF','grpcService':'peer.Peer',"
+                                              "'hedging':{'delay':'20ms'}}",
+                                          .destination = QUIET});
+    actor_follow(&actor, ACTS({.hangs = true}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Ask");
+    due_ns = mesh__in_ms(20);
+    while (mesh__now_ns() <= due_ns) {
+        (void)sched_yield();
+    }
+    cancelled = true;
+    CHECK_INT(governed_end(fork, call), MESH_CANCELLED);
+    CHECK_INT(governed_count(&governed, "mesh_client_hedges_total", "result", "sent"), 0);
+    mesh__ctx_free(fork);
+    finish();
+}
+
     actor_release(&actor);
     CHECK_INT(governed_end(fork, call), MESH_OK);
     mesh__ctx_free(fork);
