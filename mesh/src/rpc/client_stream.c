@@ -27,6 +27,10 @@ struct client_stream {
     bool read_ended;         /* the peer's messages are over */
     bool send_closed;        /* ours are */
     enum mesh_status broken; /* we ended it, because of a message; MESH_OK otherwise */
+    bool pausing;            /* before another attempt: nothing is on the wire */
+    int64_t again_ns;        /* there is none sooner */
+    bool cancelled;          /* while it paused */
+    bool refused;            /* for good, on this side */
     bool final;              /* enough was tried */
     bool finished;           /* nothing is left on the wire */
     enum mesh_status end;    /* once finished */
@@ -43,13 +47,17 @@ static int64_t limit(const struct mesh_ctx *ctx, const struct client_stream *str
     return ctx->deadline_ns < stream->rules.deadline_ns ? ctx->deadline_ns : MESH_NO_DEADLINE;
 }
 
-static MESH_STATUS await(struct mesh_ctx *ctx, struct client_stream *stream, struct mesh__op *op)
+static MESH_STATUS fail_late(struct mesh_ctx *ctx, const struct client_stream *stream)
 {
-    if (mesh__attempt_await(ctx, &stream->attempt, op, limit(ctx, stream))) {
-        return MESH_OK;
-    }
     return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "%s: %s did not go on in time",
                      stream->rules.client->name, stream->rules.method->name);
+}
+
+static MESH_STATUS await(struct mesh_ctx *ctx, struct client_stream *stream, struct mesh__op *op)
+{
+    return mesh__attempt_await(ctx, &stream->attempt, op, limit(ctx, stream))
+               ? MESH_OK
+               : fail_late(ctx, stream);
 }
 
 static MESH_STATUS fail_over(struct mesh_ctx *ctx, const struct client_stream *stream)
@@ -139,87 +147,107 @@ static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
 
 /* ---- attempts ----------------------------------------------------------------------------- */
 
+static MESH_STATUS refuse(struct mesh_ctx *ctx, struct client_stream *stream,
+                          enum mesh__refusal refusal)
+{
+    stream->refused = true;
+    return mesh__rules_refuse(ctx, &stream->rules, refusal);
+}
+
 /* Waits until until_ns, or until something of this thread has changed. */
 static MESH_STATUS idle(struct mesh_ctx *ctx, struct client_stream *stream, int64_t until_ns)
 {
-    struct mesh__rules *rules = &stream->rules;
-    int64_t due_ns = mesh__calls_step();
+    int64_t end_ns = stream->rules.deadline_ns;
     int64_t look_ns = mesh__now_ns() + MESH_LOOK_EVERY_MS * MESH_NS_PER_MS;
-    int64_t last_ns =
-        limit(ctx, stream) < rules->deadline_ns ? ctx->deadline_ns : rules->deadline_ns;
+    const int64_t all_ns[] = {mesh__calls_step(), limit(ctx, stream), end_ns, look_ns};
 
-    until_ns = due_ns < until_ns ? due_ns : until_ns;
-    until_ns = last_ns < until_ns ? last_ns : until_ns;
-    (void)mesh__queue_turn(look_ns < until_ns ? look_ns : until_ns);
-    if (mesh_ctx_cancelled(ctx)) {
-        return mesh__rules_refuse(ctx, rules, MESH__REFUSED_CANCELLED);
+    for (size_t i = 0; i < sizeof all_ns / sizeof all_ns[0]; i++) {
+        until_ns = all_ns[i] < until_ns ? all_ns[i] : until_ns;
     }
-    return mesh__now_ns() >= last_ns ? mesh__rules_refuse(ctx, rules, MESH__REFUSED_LATE) : MESH_OK;
+    (void)mesh__queue_turn(until_ns);
+    if (mesh_ctx_cancelled(ctx)) {
+        return refuse(ctx, stream, MESH__REFUSED_CANCELLED);
+    }
+    if (mesh__now_ns() >= end_ns) {
+        return refuse(ctx, stream, MESH__REFUSED_LATE);
+    }
+    return mesh__now_ns() >= limit(ctx, stream) ? fail_late(ctx, stream) : MESH_OK;
 }
 
-static MESH_STATUS pause(struct mesh_ctx *ctx, struct client_stream *stream, int64_t pause_ns)
+static MESH_STATUS pause(struct mesh_ctx *ctx, struct client_stream *stream, int64_t end_ns)
 {
-    int64_t end_ns = mesh__now_ns() + pause_ns;
-
     while (mesh__now_ns() < end_ns) {
         MESH_TRY(idle(ctx, stream, end_ns));
     }
     return MESH_OK;
 }
 
-/* Waits for an endpoint; MESH_OK with *ret_endpoint NULL: there is none in time. */
+static MESH_STATUS pick(struct mesh_ctx *ctx, struct client_stream *stream,
+                        enum mesh__picked *ret_picked, struct mesh__endpoint **ret_endpoint)
+{
+    struct mesh_client *client = stream->rules.client;
+
+    *ret_picked = mesh__endpoints_pick(client->endpoints, &stream->rules.pick, ret_endpoint);
+    if (*ret_picked != MESH__PICKED || mesh__limit_take(&client->requests)) {
+        return MESH_OK;
+    }
+    mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
+    return refuse(ctx, stream, MESH__REFUSED_REQUESTS);
+}
+
+static MESH_STATUS wait_for_endpoint(struct mesh_ctx *ctx, struct client_stream *stream,
+                                     struct mesh__endpoint **ret_endpoint)
+{
+    const struct mesh__pick *waiting = &stream->rules.pick;
+    int64_t end_ns = mesh__in_ms(MESH__CONNECT_MS);
+    enum mesh__picked picked = MESH__PICK_WAITS;
+
+    while (picked == MESH__PICK_WAITS && mesh__now_ns() < end_ns) {
+        MESH_TRY(idle(ctx, stream, waiting->until_ns < end_ns ? waiting->until_ns : end_ns));
+        MESH_TRY(pick(ctx, stream, &picked, ret_endpoint));
+    }
+    return MESH_OK;
+}
+
+/* MESH_OK with *ret_endpoint NULL: there is none in time. */
 static MESH_STATUS seek(struct mesh_ctx *ctx, struct client_stream *stream,
                         struct mesh__endpoint **ret_endpoint)
 {
-    struct mesh_client *client = stream->rules.client;
-    int64_t end_ns = mesh__in_ms(MESH__CONNECT_MS);
+    struct mesh__limit *pending = &stream->rules.client->pending;
+    enum mesh__picked picked;
+    enum mesh_status status;
 
-    for (;;) {
-        switch (mesh__endpoints_pick(client->endpoints, &stream->rules.pick, ret_endpoint)) {
-        case MESH__PICKED:
-            if (mesh__limit_take(&client->requests)) {
-                return MESH_OK;
-            }
-            mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
-            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_REQUESTS);
-        case MESH__PICK_WAITS:
-            if (mesh__now_ns() < end_ns) {
-                break;
-            }
-            return MESH_OK;
-        case MESH__PICK_HAS_NONE:
-            return MESH_OK;
-        }
-        MESH_TRY(idle(ctx, stream,
-                      stream->rules.pick.until_ns < end_ns ? stream->rules.pick.until_ns : end_ns));
+    MESH_TRY(pick(ctx, stream, &picked, ret_endpoint));
+    if (picked != MESH__PICK_WAITS) {
+        return MESH_OK;
     }
+    if (!mesh__limit_take(pending)) {
+        return refuse(ctx, stream, MESH__REFUSED_PENDING);
+    }
+    status = wait_for_endpoint(ctx, stream, ret_endpoint);
+    mesh__limit_give(pending);
+    return status;
 }
 
 /* The same, with retries. */
 static MESH_STATUS find_endpoint(struct mesh_ctx *ctx, struct client_stream *stream,
                                  struct mesh__endpoint **ret_endpoint)
 {
-    struct mesh__limit *pending = &stream->rules.client->pending;
+    struct mesh__rules *rules = &stream->rules;
     int64_t pause_ns;
 
     for (;;) {
-        enum mesh_status status;
-
-        if (!mesh__limit_take(pending)) {
-            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_PENDING);
+        MESH_TRY(seek(ctx, stream, ret_endpoint));
+        if (*ret_endpoint != NULL) {
+            return MESH_OK;
         }
-        status = seek(ctx, stream, ret_endpoint);
-        mesh__limit_give(pending);
-        if (status != MESH_OK || *ret_endpoint != NULL) {
-            return status;
+        mesh__endpoints_look_up(rules->client->endpoints);
+        mesh__rules_give_place(rules); /* of the retry that ends here, if it is one */
+        if (mesh__rules_retry(rules, &mesh__failure_not_ready, NULL, &pause_ns) != MESH__AGAIN) {
+            return refuse(ctx, stream, MESH__REFUSED_NO_ENDPOINT);
         }
-        mesh__endpoints_look_up(stream->rules.client->endpoints);
-        mesh__rules_give_place(&stream->rules); /* of the retry that ends here, if it is one */
-        if (mesh__rules_retry(&stream->rules, &mesh__failure_not_ready, NULL, &pause_ns) !=
-            MESH__AGAIN) {
-            return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_NO_ENDPOINT);
-        }
-        MESH_TRY(pause(ctx, stream, pause_ns));
+        stream->again_ns = mesh__now_ns() + pause_ns;
+        MESH_TRY(pause(ctx, stream, stream->again_ns));
     }
 }
 
@@ -228,9 +256,9 @@ static MESH_STATUS pass_faults(struct mesh_ctx *ctx, struct client_stream *strea
     int64_t delay_ms;
 
     if (mesh__rules_fault(&stream->rules, ctx, &delay_ms)) {
-        return mesh__rules_refuse(ctx, &stream->rules, MESH__REFUSED_FAULT);
+        return refuse(ctx, stream, MESH__REFUSED_FAULT);
     }
-    return delay_ms > 0 ? pause(ctx, stream, delay_ms * MESH_NS_PER_MS) : MESH_OK;
+    return delay_ms > 0 ? pause(ctx, stream, mesh__in_ms(delay_ms)) : MESH_OK;
 }
 
 static void send_first(struct client_stream *stream, struct mesh__endpoint *endpoint)
@@ -311,7 +339,8 @@ static void release(struct client_stream *stream, enum mesh_status end)
     stream->finished = true;
 }
 
-/* Whether the stream has failed before its first message in a way that is tried again. */
+/* Whether the stream has failed before its first message in a way that is tried again. Once the
+ * caller has heard of its end it is not. */
 static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
 {
     struct mesh__rules *rules = &stream->rules;
@@ -320,7 +349,7 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
     const char *pushback;
     enum mesh__again again;
 
-    if (stream->request == NULL || stream->n_read > 0 || stream->broken != MESH_OK ||
+    if (stream->request == NULL || rules->judged || stream->broken != MESH_OK ||
         status == MESH_OK) {
         return false;
     }
@@ -331,50 +360,66 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
     return again == MESH__AGAIN;
 }
 
-/* After the end of the peer's messages: another attempt, whose messages are to be read then. */
-static MESH_STATUS try_again(struct mesh_ctx *ctx, struct client_stream *stream, bool *ret_again)
+/* After the end of the peer's messages: the stream pauses if there is to be another attempt. */
+static MESH_STATUS end_or_pause(struct mesh_ctx *ctx, struct client_stream *stream)
 {
-    enum mesh_status status;
     int64_t pause_ns;
 
-    *ret_again = false;
     MESH_TRY(await(ctx, stream, &stream->status));
-    if (!may_try_again(stream, &pause_ns)) {
-        return MESH_OK;
+    if (may_try_again(stream, &pause_ns)) {
+        end_attempt(stream, "retry");
+        stream->read_ended = false;
+        stream->pausing = true;
+        stream->again_ns = mesh__now_ns() + pause_ns;
     }
-    end_attempt(stream, "retry");
-    stream->read_ended = false;
-    status = pause(ctx, stream, pause_ns);
+    return MESH_OK;
+}
+
+/* After the pause: another attempt. Who has less time than that may ask again. */
+static MESH_STATUS resume(struct mesh_ctx *ctx, struct client_stream *stream)
+{
+    enum mesh_status status = stream->cancelled ? refuse(ctx, stream, MESH__REFUSED_CANCELLED)
+                                                : pause(ctx, stream, stream->again_ns);
+
     if (status == MESH_OK) {
         status = begin(ctx, stream);
     }
-    if (status != MESH_OK) {
+    if (stream->refused) {
         release(stream, status);
-        return status;
     }
-    *ret_again = true;
-    return MESH_OK;
+    stream->pausing = status != MESH_OK;
+    return status;
+}
+
+/* *ret_message NULL: there are no more, or the stream pauses. */
+static MESH_STATUS next_message(struct mesh_ctx *ctx, struct client_stream *stream,
+                                struct wire_message **ret_message)
+{
+    *ret_message = NULL;
+    if (stream->pausing) {
+        MESH_TRY(resume(ctx, stream));
+    }
+    if (!stream->read_ended) {
+        MESH_TRY(receive(ctx, stream, ret_message));
+    }
+    return *ret_message == NULL ? end_or_pause(ctx, stream) : MESH_OK;
 }
 
 static MESH_STATUS client_read(struct mesh_ctx *ctx, struct mesh_stream *base,
                                ProtobufCMessage **ret_message)
 {
     struct client_stream *stream = of(base);
-    struct wire_message *message = NULL;
-    bool again = false;
+    struct wire_message *message;
 
     if (stream->finished) {
         return fail_over(ctx, stream);
     }
     do {
-        if (!stream->read_ended) {
-            MESH_TRY(receive(ctx, stream, &message));
-        }
-        if (message != NULL) {
-            return unpack(ctx, stream, message, ret_message);
-        }
-        MESH_TRY(try_again(ctx, stream, &again));
-    } while (again);
+        MESH_TRY(next_message(ctx, stream, &message));
+    } while (stream->pausing);
+    if (message != NULL) {
+        return unpack(ctx, stream, message, ret_message);
+    }
     /* A call that failed does not look like one whose messages have ended. */
     MESH_TRY(settle(ctx, stream));
     *ret_message = NULL;
@@ -437,6 +482,9 @@ static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
                    : mesh_fail(ctx, stream->end, "%s: %s is over", stream->rules.client->name,
                                stream->rules.method->name);
     }
+    if (stream->pausing) {
+        MESH_TRY(resume(ctx, stream));
+    }
     MESH_TRY(client_close_send(ctx, base));
     while (!stream->read_ended) {
         struct wire_message *message;
@@ -455,7 +503,9 @@ static void client_cancel(struct mesh_stream *base)
 {
     struct client_stream *stream = of(base);
 
-    if (!stream->finished) {
+    if (stream->pausing) {
+        stream->cancelled = true;
+    } else if (!stream->finished) {
         mesh__wire->call_cancel(stream->attempt.wire);
     }
 }
@@ -471,11 +521,13 @@ void mesh__streams_drain(struct mesh__scope *scope)
 {
     while (scope->streams != NULL) {
         struct client_stream *stream = of(scope->streams);
-        enum mesh_status status;
+        enum mesh_status status = MESH_CANCELLED;
 
-        (void)mesh__op_wait(&stream->status, MESH_NO_DEADLINE); /* true: it has no limit */
-        status = mesh__attempt_code(&stream->attempt);
-        end_attempt(stream, "result");
+        if (!stream->pausing) {
+            (void)mesh__op_wait(&stream->status, MESH_NO_DEADLINE); /* true: it has no limit */
+            status = mesh__attempt_code(&stream->attempt);
+            end_attempt(stream, "result");
+        }
         release(stream, status);
     }
 }

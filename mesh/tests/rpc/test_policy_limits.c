@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "mesh/stream.h"
 #include "rpc/client_call.h"
 #include "test.h"
 
@@ -182,6 +183,37 @@ TEST(no_more_calls_wait_for_an_endpoint_than_http1MaxPendingRequests)
     CHECK_TEXT(governed_reason(&governed), "NO_ENDPOINT");
     governed_done(&governed);
     raw_peer_free(raw);
+}
+
+TEST(a_stream_whose_endpoint_is_ready_does_not_wait)
+{
+    Peer__Note note = PEER__NOTE__INIT;
+    struct governed governed;
+    struct mesh_stream *stream;
+    struct mesh_ctx *fork;
+    struct actor actor;
+    int port;
+
+    actor_start(&actor, ACTS({0}), 0);
+    port = peer_port(actor.peer);
+    governed_start(&governed, &(struct governed_options){
+                                  .target = actor_target(&actor),
+                                  .destination = QUIET
+                                  ",'connectionPool':{'http':{'http1MaxPendingRequests':1}}"});
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+    actor_stop(&actor);
+    CHECK(governed_await_endpoints(&governed, "failing", 1));
+    fork = mesh_ctx_fork(governed.ctx);
+    (void)governed_begin(&governed, fork, "Buy"); /* it waits, and learns nothing meanwhile */
+    actor_start(&actor, ACTS({0}), port);
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+    CHECK_INT(mesh_client_open(governed.ctx, governed.client, governed_method("Watch"), &note.base,
+                               &stream),
+              MESH_OK);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_OK);
+    mesh__ctx_free(fork);
+    governed_done(&governed);
+    actor_stop(&actor);
 }
 
 TEST_MAIN(NULL, NULL)

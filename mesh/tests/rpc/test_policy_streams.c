@@ -166,6 +166,97 @@ TEST(a_fault_ends_a_stream_before_it_begins)
 
 /* ---- cancellation --------------------------------------------------------------------------- */
 
+/* Who looks from time to time whether there is something new leaves the stream alone. */
+TEST(a_stream_that_pauses_outlives_who_has_less_time)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "300"}, {.n_messages = 1}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    while (governed_retries(&governed) == 0) {
+        CHECK_INT(mesh_stream_read(mesh_ctx_timeout(governed.ctx, 10), stream, &message),
+                  MESH_DEADLINE_EXCEEDED);
+    }
+    CHECK_INT(mesh_stream_read(mesh_ctx_timeout(governed.ctx, 10), stream, &message),
+              MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_OK);
+    CHECK(message != NULL);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_OK);
+    CHECK_INT(actor.n_calls, 2);
+    finish();
+}
+
+/* A stream that waits before it is tried again, for long. */
+static struct mesh_stream *begin_pausing(struct mesh_ctx *ctx)
+{
+    Peer__Note note = PEER__NOTE__INIT;
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "10000"}, {0}));
+    CHECK_INT(mesh_client_open(ctx, governed.client, governed_method("Watch"), &note.base, &stream),
+              MESH_OK);
+    while (governed_retries(&governed) == 0) {
+        CHECK_INT(mesh_stream_read(mesh_ctx_timeout(ctx, 10), stream, &message),
+                  MESH_DEADLINE_EXCEEDED);
+    }
+    return stream;
+}
+
+TEST(a_stream_that_pauses_can_be_cancelled)
+{
+    struct mesh_stream *stream;
+
+    begin(RETRIES, QUIET);
+    stream = begin_pausing(governed.ctx);
+    mesh_stream_cancel(stream);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_CANCELLED);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_CANCELLED);
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+TEST(a_context_that_ends_takes_a_stream_that_pauses_with_it)
+{
+    struct mesh_ctx *fork;
+
+    begin(RETRIES, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1},'workerLimit':1");
+    fork = mesh_ctx_fork(governed.ctx);
+    (void)begin_pausing(fork);
+    mesh__ctx_free(fork);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {0}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK); /* worker and budget are free again */
+    finish();
+}
+
+TEST(who_has_heard_of_a_streams_end_gets_no_other_attempt)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin(RETRIES, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "10000"},
+                              {.status = MESH_UNAVAILABLE}));
+    fork = mesh_ctx_fork(governed.ctx);
+    call = governed_begin(&governed, fork, "Buy");
+    while (governed_retries(&governed) == 0) { /* it holds the place */
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_UNAVAILABLE);
+    CHECK(call != NULL);
+    mesh__ctx_free(fork);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_UNAVAILABLE);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 2);
+    finish();
+}
+
 static const struct wire *real_wire;
 static atomic_int n_cancels;
 static atomic_bool too_late;
