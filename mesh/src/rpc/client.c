@@ -25,6 +25,24 @@ static void put_in_force(struct mesh_client *client, const struct mesh__destinat
     mesh__client_methods_set(client, values);
 }
 
+/* The newest one: what a caller has taken may be old by the time that it comes here. */
+static void follow(struct mesh_client *client)
+{
+    struct mesh__policy *policy;
+    struct mesh__policy *before;
+
+    pthread_mutex_lock(&client->mutex);
+    policy = mesh__policies_take(client->policies);
+    before = atomic_load(&client->in_force);
+    if (policy != before) {
+        put_in_force(client, &mesh__policy_destination(policy, client->index)->values);
+        atomic_store(&client->in_force, mesh__policy_hold(policy));
+        mesh__policy_release(before);
+    }
+    pthread_mutex_unlock(&client->mutex);
+    mesh__policy_release(policy);
+}
+
 struct mesh__policy *mesh__client_policy(struct mesh_client *client,
                                          const struct mesh__destination_policy **ret_destination)
 {
@@ -32,15 +50,7 @@ struct mesh__policy *mesh__client_policy(struct mesh_client *client,
 
     *ret_destination = mesh__policy_destination(policy, client->index);
     if (policy != atomic_load(&client->in_force)) {
-        pthread_mutex_lock(&client->mutex);
-        if (policy != atomic_load(&client->in_force)) {
-            struct mesh__policy *before = atomic_load(&client->in_force);
-
-            put_in_force(client, &(*ret_destination)->values);
-            atomic_store(&client->in_force, mesh__policy_hold(policy));
-            mesh__policy_release(before);
-        }
-        pthread_mutex_unlock(&client->mutex);
+        follow(client);
     }
     return policy;
 }

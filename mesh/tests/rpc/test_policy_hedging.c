@@ -190,6 +190,47 @@ TEST(faults_of_no_calls_happen_to_none)
     finish();
 }
 
+/* Of 400 calls: further away than this from what the file says is no more than once in 10^9 runs.
+ */
+TEST(faults_happen_to_their_share_of_the_calls)
+{
+    enum { CALLS = 400 };
+    static const struct {
+        const char *percent;
+        int64_t least, most;
+    } rows[] = {{"0.0001", 0, 2}, {"12.5", 12, 95}, {"50", 135, 265}, {"100", CALLS, CALLS}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char route[300];
+        int n_aborted = 0;
+
+        (void)snprintf(route, sizeof route,
+                       "'fault':{'abort':{'grpcStatus':'NOT_FOUND','percentage':{'value':%s}}}",
+                       rows[i].percent);
+        begin(route, QUIET);
+        for (int call = 0; call < CALLS; call++) {
+            n_aborted += governed_call(&governed, "Buy") == MESH_NOT_FOUND;
+        }
+        CHECK(n_aborted >= rows[i].least && n_aborted <= rows[i].most);
+        CHECK_INT(faults("abort"), n_aborted);
+        CHECK_INT(actor.n_calls, CALLS - n_aborted);
+        finish();
+    }
+}
+
+TEST(delays_happen_to_their_share_of_the_attempts)
+{
+    enum { CALLS = 100 };
+
+    begin("'fault':{'delay':{'fixedDelay':'1ms','percentage':{'value':50}}}", QUIET);
+    for (int call = 0; call < CALLS; call++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    }
+    CHECK(faults("delay") >= 18 && faults("delay") <= 82); /* the same */
+    CHECK_INT(actor.n_calls, CALLS);
+    finish();
+}
+
 TEST(a_delay_holds_back_each_attempt)
 {
     int64_t start_ns;

@@ -2,13 +2,15 @@
 /* Streams under a policy, calls that are cancelled between attempts, and policies that change. */
 #include "core/clock.h"
 #include "core/ctx_impl.h"
+#include "core/text.h"
 #include "governed.h"
 #include "mesh/stream.h"
 #include "rpc/client_call.h"
 #include "test.h"
 
-#include <stdio.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define QUIET NO_BREAKER "," NO_EJECTION
@@ -164,8 +166,6 @@ TEST(a_fault_ends_a_stream_before_it_begins)
     finish();
 }
 
-/* ---- cancellation --------------------------------------------------------------------------- */
-
 /* Who looks from time to time whether there is something new leaves the stream alone. */
 TEST(a_stream_that_pauses_outlives_who_has_less_time)
 {
@@ -257,6 +257,8 @@ TEST(who_has_heard_of_a_streams_end_gets_no_other_attempt)
     finish();
 }
 
+/* ---- cancellation --------------------------------------------------------------------------- */
+
 static const struct wire *real_wire;
 static atomic_int n_cancels;
 static atomic_bool too_late;
@@ -280,6 +282,8 @@ TEST(a_call_that_was_cancelled_is_not_tried_again)
     real_wire = mesh__wire;
     wire.call_cancel = cancel;
     mesh__wire = &wire;
+    n_cancels = 0;
+    too_late = false;
     begin(RETRIES, QUIET);
     actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
     fork = mesh_ctx_fork(governed.ctx);
@@ -296,6 +300,69 @@ TEST(a_call_that_was_cancelled_is_not_tried_again)
     mesh__ctx_free(fork);
     finish();
     mesh__wire = real_wire;
+}
+
+/* The same, while a fault holds back another attempt. */
+TEST(nor_is_an_attempt_sent_that_waits_at_that_time)
+{
+    struct wire wire = *mesh__wire;
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    real_wire = mesh__wire;
+    wire.call_cancel = cancel;
+    mesh__wire = &wire;
+    n_cancels = 0;
+    too_late = true;
+    begin_with(&(struct governed_options){
+        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer'," RETRIES
+                  ",'hedging':{'delay':'20ms'},'fault':{'delay':{'fixedDelay':'300ms'}}}",
+        .destination = QUIET});
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Ask");
+    while (governed_count(&governed, "mesh_client_hedges_total", "result", "sent") == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(5));
+        (void)mesh__calls_step();
+    }
+    cancelled = true;
+    (void)mesh__calls_step();
+    CHECK_INT(n_cancels, 1);
+    CHECK(peer_await(&actor.n_hanging, 1));
+    actor_release(&actor);
+    CHECK(governed_end(fork, call) != MESH_OK);
+    CHECK_INT(actor.n_calls, 1);
+    mesh__ctx_free(fork);
+    finish();
+    mesh__wire = real_wire;
+}
+
+TEST(nor_is_a_hedge_that_is_due)
+{
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+    int64_t due_ns;
+
+    begin_with(&(struct governed_options){.routes =
+                                              "'all':{'service':'SELF','grpcService':'peer.Peer',"
+                                              "'hedging':{'delay':'20ms'}}",
+                                          .destination = QUIET});
+    actor_follow(&actor, ACTS({.hangs = true}));
+    fork = mesh_ctx_fork(governed.ctx);
+    fork->cancelled = &cancelled;
+    call = governed_begin(&governed, fork, "Ask");
+    due_ns = mesh__in_ms(20);
+    while (mesh__now_ns() <= due_ns) {
+        (void)sched_yield();
+    }
+    cancelled = true;
+    CHECK_INT(governed_end(fork, call), MESH_CANCELLED);
+    CHECK_INT(governed_count(&governed, "mesh_client_hedges_total", "result", "sent"), 0);
+    mesh__ctx_free(fork);
+    finish();
 }
 
 TEST(a_call_that_is_cancelled_while_it_pauses_ends_at_once)
@@ -373,8 +440,6 @@ TEST(a_change_holds_for_the_next_call_and_not_for_those_under_way)
     CHECK_INT(governed_end(fork, call), MESH_OK); /* with a retry */
     CHECK_INT(actor.n_calls, 3);
     mesh__ctx_free(fork);
-    n_cancels = 0;
-    too_late = false;
     finish();
     CHECK(rmdir(folder) == 0);
 }
@@ -393,69 +458,6 @@ TEST(a_shorter_timeout_leaves_calls_under_way_alone)
     CHECK(peer_await(&actor.n_hanging, 1));
     governed_change(&governed, "'timeout':'60ms'", QUIET);
     CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
-/* The same, while a fault holds back another attempt. */
-TEST(nor_is_an_attempt_sent_that_waits_at_that_time)
-{
-    struct wire wire = *mesh__wire;
-    atomic_bool cancelled = false;
-    struct mesh_ctx *fork;
-    struct mesh_call *call;
-
-    real_wire = mesh__wire;
-    wire.call_cancel = cancel;
-    mesh__wire = &wire;
-    n_cancels = 0;
-    too_late = true;
-    begin_with(&(struct governed_options){
-        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer'," RETRIES
-                  ",'hedging':{'delay':'20ms'},'fault':{'delay':{'fixedDelay':'300ms'}}}",
-        .destination = QUIET});
-    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
-    fork = mesh_ctx_fork(governed.ctx);
-    fork->cancelled = &cancelled;
-    call = governed_begin(&governed, fork, "Ask");
-    while (governed_count(&governed, "mesh_client_hedges_total", "result", "sent") == 0) {
-        (void)mesh__queue_turn(mesh__in_ms(5));
-        (void)mesh__calls_step();
-    }
-    cancelled = true;
-    (void)mesh__calls_step();
-    CHECK_INT(n_cancels, 1);
-    CHECK(peer_await(&actor.n_hanging, 1));
-    actor_release(&actor);
-    CHECK(governed_end(fork, call) != MESH_OK);
-    CHECK_INT(actor.n_calls, 1);
-    mesh__ctx_free(fork);
-    finish();
-    mesh__wire = real_wire;
-}
-
-TEST(nor_is_a_hedge_that_is_due)
-{
-    atomic_bool cancelled = false;
-    struct mesh_ctx *fork;
-    struct mesh_call *call;
-    int64_t due_ns;
-
-    begin_with(&(struct governed_options){.routes =
-                                              "'all':{'service':'SELF','grpcService':'peer.Peer',"
-                                              "'hedging':{'delay':'20ms'}}",
-                                          .destination = QUIET});
-    actor_follow(&actor, ACTS({.hangs = true}));
-    fork = mesh_ctx_fork(governed.ctx);
-    fork->cancelled = &cancelled;
-    call = governed_begin(&governed, fork, "Ask");
-    due_ns = mesh__in_ms(20);
-    while (mesh__now_ns() <= due_ns) {
-        (void)sched_yield();
-    }
-    cancelled = true;
-    CHECK_INT(governed_end(fork, call), MESH_CANCELLED);
-    CHECK_INT(governed_count(&governed, "mesh_client_hedges_total", "result", "sent"), 0);
-    mesh__ctx_free(fork);
-    finish();
-}
-
     actor_release(&actor);
     CHECK_INT(governed_end(fork, call), MESH_OK);
     mesh__ctx_free(fork);
@@ -480,6 +482,51 @@ TEST(what_is_known_of_a_peer_survives_a_change)
     governed_change(&governed, "'retries':{'attempts':0}", QUIET); /* off: it closes */
     CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
     CHECK_INT(actor.n_calls, 3);
+    finish();
+    CHECK(rmdir(folder) == 0);
+}
+
+static struct mesh__policy *late;
+
+/* What the next caller gets is what was in force a moment ago. */
+struct mesh__policy *__real_mesh__policies_take(struct mesh__policies *policies);
+struct mesh__policy *__wrap_mesh__policies_take(struct mesh__policies *policies);
+
+struct mesh__policy *__wrap_mesh__policies_take(struct mesh__policies *policies)
+{
+    struct mesh__policy *policy = late;
+
+    late = NULL;
+    return policy != NULL ? policy : __real_mesh__policies_take(policies);
+}
+
+static bool has_worker_limit(int64_t limit)
+{
+    struct mesh__text text = {0};
+    char look_for[40];
+    bool has;
+
+    (void)snprintf(look_for, sizeof look_for, "\"workerLimit\":%lld,", (long long)limit);
+    mesh__client_json(governed.client, &text);
+    has = strstr(text.bytes, look_for) != NULL;
+    free(text.bytes);
+    return has;
+}
+
+TEST(a_call_that_is_slow_to_begin_puts_no_old_policy_in_force)
+{
+    char folder[] = "/tmp/mesh-policy-XXXXXX";
+    char file[64];
+    struct mesh__policy *before;
+
+    begin_changing(folder, file, sizeof file, NULL, "'workerLimit':5");
+    before = mesh__policies_take(governed.policies);
+    governed_change(&governed, NULL, "'workerLimit':7");
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK(has_worker_limit(7));
+    late = before;
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK(has_worker_limit(7));
     finish();
     CHECK(rmdir(folder) == 0);
 }
