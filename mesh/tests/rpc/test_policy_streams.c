@@ -488,7 +488,8 @@ TEST(what_is_known_of_a_peer_survives_a_change)
 
 static struct mesh__policy *late;
 
-/* What the next caller gets is what was in force a moment ago. */
+/* What the next caller gets is what was in force a moment ago. The linker has the names. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 struct mesh__policy *__real_mesh__policies_take(struct mesh__policies *policies);
 struct mesh__policy *__wrap_mesh__policies_take(struct mesh__policies *policies);
 
@@ -499,6 +500,7 @@ struct mesh__policy *__wrap_mesh__policies_take(struct mesh__policies *policies)
     late = NULL;
     return policy != NULL ? policy : __real_mesh__policies_take(policies);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static bool has_worker_limit(int64_t limit)
 {
