@@ -536,8 +536,11 @@ TEST(initial_metadata_goes_out_before_a_read_blocks)
     served_wire_open(&wire, &served, "/check.v1.Check/Chat", mesh__in_ms(10000));
     mesh__wire->call_start(wire.call, &first, &first);
     mesh__wire->call_start(wire.call, &initial, &initial);
-    CHECK(served_wire_next(&wire, &ok) == &first && ok);
-    CHECK(served_wire_next(&wire, &ok) == &initial && ok); /* though nothing was sent yet */
+    for (int i = 0; i < 2; i++) { /* in any order, though nothing was sent yet */
+        void *tag = served_wire_next(&wire, &ok);
+
+        CHECK((tag == &first || tag == &initial) && ok);
+    }
     for (size_t i = 0; mesh__wire->call_metadata(wire.call, WIRE_INITIAL, i, &pair); i++) {
         found |= strcmp(pair.key, "x-greeting") == 0 && strcmp(pair.value, "hello") == 0;
     }
