@@ -3,16 +3,17 @@
 #include "app/app.h"
 #include "app/values.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "core/text.h"
 #include "db/db_impl.h"
+#include "rpc/resolver.h"
 
 #include <inttypes.h>
-#include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define CONNECT_MS 10000
 
@@ -86,29 +87,78 @@ static void check_broker(struct check *check)
     mesh__db_free(db);
 }
 
+/* What a look-up has said. */
+struct answer {
+    pthread_mutex_t mutex; /* for what follows */
+    pthread_cond_t told;
+    bool there;
+    bool found;
+    char reason[512];
+};
+
+static void tell(struct answer *answer, bool found, const char *reason)
+{
+    pthread_mutex_lock(&answer->mutex);
+    if (!answer->there) {
+        answer->there = true;
+        answer->found = found;
+        (void)snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
+        pthread_cond_signal(&answer->told);
+    }
+    pthread_mutex_unlock(&answer->mutex);
+}
+
+static void on_addresses(void *arg, const struct mesh__address *added, size_t n_added,
+                         const struct mesh__address *removed, size_t n_removed)
+{
+    (void)added;
+    (void)n_added;
+    (void)removed;
+    (void)n_removed;
+    tell(arg, true, "");
+}
+
+static void on_failure(void *arg, const char *reason)
+{
+    tell(arg, false, reason);
+}
+
+/* Looks once as the service does again and again. False: that is left to gRPC. */
+static bool look_up(const char *target, struct answer *answer)
+{
+    const struct mesh__resolver_events events = {
+        .changed = on_addresses, .failed = on_failure, .arg = answer};
+    const char *address = mesh__target_address(target);
+    struct mesh__resolver *resolver = address != NULL ? mesh__resolver_new(address, &events) : NULL;
+    int64_t until_ns = mesh__in_ms(CONNECT_MS);
+
+    if (resolver == NULL) {
+        return false;
+    }
+    pthread_mutex_lock(&answer->mutex);
+    while (!answer->there && mesh__condition_wait(&answer->told, &answer->mutex, until_ns)) {
+    }
+    pthread_mutex_unlock(&answer->mutex);
+    tell(answer, false, "no answer in time");
+    mesh__resolver_free(resolver);
+    return true;
+}
+
 static void check_peer(struct check *check, size_t i)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     const char *target = mesh__config_peer(check->config, i);
-    const char *address = mesh__target_address(target);
-    struct addrinfo *info = NULL;
+    struct answer answer = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     char what[320];
-    char error[512];
-    char host[MESH__HOST_SIZE];
-    int64_t port;
-    int failure;
 
     (void)snprintf(what, sizeof(what), "peer %s", check->spec->peers[i].name);
-    if (address == NULL || !mesh__parse_address(address, 1, host, &port)) {
+    mesh__condition_init(&answer.told);
+    if (look_up(target, &answer)) {
+        say(check, what, answer.found ? MESH_OK : MESH_UNAVAILABLE, answer.reason);
+    } else {
         (void)printf("ok      %s (%s is resolved by gRPC, not looked at)\n", what, target);
-        return;
     }
-    failure = getaddrinfo(host, NULL, &hints, &info);
-    if (failure == 0) {
-        freeaddrinfo(info);
-    }
-    (void)snprintf(error, sizeof(error), "%s: %s", host, gai_strerror(failure));
-    say(check, what, failure == 0 ? MESH_OK : MESH_UNAVAILABLE, error);
+    pthread_cond_destroy(&answer.told);
+    pthread_mutex_destroy(&answer.mutex);
 }
 
 int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__config *config)

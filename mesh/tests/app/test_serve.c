@@ -694,6 +694,44 @@ TEST(check_goes_on_after_a_failure_and_ends_with_code_1)
                  "ok      peer stock (xds:///stock is resolved by gRPC, not looked at)\n") != NULL);
 }
 
+/* One peer that is there: the line of the other. */
+static void check_peer_line(const char *target, const char *line)
+{
+    const char *const argv[] = {"shop", "check", NULL};
+    char payment[128];
+    const char *const env[] = {"DATABASE_URL=postgresql://calls", "NATS_URL=nats://h:4222", payment,
+                               "MESH_PEER_STOCK=localhost:2", NULL};
+
+    (void)snprintf(payment, sizeof(payment), "MESH_PEER_PAYMENT=%s", target);
+    reset();
+    child_start(&child, shop_main, argv, env);
+    CHECK_INT(child_wait(&child), strncmp(line, "ok", 2) == 0 ? 0 : 1);
+    CHECK(strstr(said(), line) != NULL);
+    CHECK(strstr(said(), "ok      peer stock\n") != NULL);
+}
+
+TEST(check_looks_for_peers_as_the_service_will)
+{
+    char path[] = "/tmp/mesh-peers-XXXXXX";
+    int fd = mkstemp(path);
+    char target[64];
+    char line[128];
+
+    check_peer_line("127.0.0.1:1,127.0.0.1:2", "ok      peer payment\n");
+    check_peer_line("file:/no/such/file",
+                    "failed  peer payment: /no/such/file: No such file or directory\n");
+    (void)snprintf(target, sizeof(target), "file:%s", path);
+    (void)snprintf(line, sizeof(line), "failed  peer payment: %s: no address\n", path);
+    check_peer_line(target, line);
+    CHECK(write(fd, "127.0.0.1:1\n127.0.0.1:2\n", 24) == 24);
+    check_peer_line(target, "ok      peer payment\n");
+    CHECK(write(fd, "here:3\n", 7) == 7);
+    (void)snprintf(line, sizeof(line),
+                   "failed  peer payment: %s: not an address with a port: here:3\n", path);
+    check_peer_line(target, line);
+    CHECK(close(fd) == 0 && unlink(path) == 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
