@@ -22,6 +22,14 @@
 #define HOPE_MS 50
 
 /*
+ * Who waits on a queue reads connections for everybody. While nothing is to come the watching
+ * thread leaves that to the callers, whose answers would otherwise take the way through it, and
+ * looks so often, for so long, in case there are none.
+ */
+#define LOOK_APART_MS 100
+#define LOOK_MS 1
+
+/*
  * Held once by the set that it is a member of and once by each attempt. When nobody holds it its
  * channel is freed, and when the watch of that has ended, so is the rest.
  */
@@ -41,11 +49,14 @@ struct mesh__endpoints {
     struct mesh_counter *ejections, *panics;
     struct wire_queue *queue; /* of the watches */
     pthread_t thread;
-    pthread_mutex_t mutex; /* for what follows */
-    pthread_cond_t ended;  /* n_alive is 0 */
+    pthread_mutex_t mutex;  /* for what follows */
+    pthread_cond_t ended;   /* n_alive is 0 */
+    pthread_cond_t stirred; /* is_calm() may have become false */
     struct mesh__endpoint *members[MESH__ENDPOINTS_MAX];
     size_t n;
     size_t n_alive;     /* members, and those that are being drained */
+    size_t n_closing;   /* of these: their channels are freed, their watches have not ended */
+    bool ends;          /* the queue was shut down */
     bool lookup_failed; /* and nothing was found since */
     int64_t connect_ns; /* when all were last made to connect; 0: never */
     enum mesh__load_balancer balancer;
@@ -111,11 +122,20 @@ void mesh__endpoints_forget(struct mesh__endpoints *endpoints, struct mesh__pick
 
 /* ---- the state of each; under the mutex ----------------------------------------------------- */
 
+static void set_state(struct mesh__endpoints *endpoints, struct endpoint *endpoint,
+                      enum wire_channel_state state)
+{
+    endpoint->state = state;
+    atomic_store(&endpoint->choice.ready, state == WIRE_READY);
+    if (state != WIRE_READY) {
+        pthread_cond_signal(&endpoints->stirred);
+    }
+}
+
 /* Takes the state that the channel has now, and watches what comes after it. */
 static void watch(struct mesh__endpoints *endpoints, struct endpoint *endpoint)
 {
-    endpoint->state = mesh__wire->channel_state(endpoint->channel, true);
-    atomic_store(&endpoint->choice.ready, endpoint->state == WIRE_READY);
+    set_state(endpoints, endpoint, mesh__wire->channel_state(endpoint->channel, true));
     mesh__wire->channel_watch(endpoint->channel, endpoint->state, endpoints->queue, endpoint);
 }
 
@@ -134,11 +154,13 @@ static void add(struct mesh__endpoints *endpoints, const char *address)
     watch(endpoints, endpoint);
 }
 
-static void release(struct endpoint *endpoint)
+static void release(struct mesh__endpoints *endpoints, struct endpoint *endpoint)
 {
     if (atomic_fetch_sub(&endpoint->refs, 1) == 1) {
         mesh__wire->channel_free(endpoint->channel);
         endpoint->channel = NULL;
+        endpoints->n_closing++;
+        pthread_cond_signal(&endpoints->stirred);
     }
 }
 
@@ -148,13 +170,14 @@ static void remove_at(struct mesh__endpoints *endpoints, size_t i)
 
     endpoints->members[i] = endpoints->members[--endpoints->n];
     mesh__ejection_remove(endpoints->ejection, &endpoint->ejection);
-    release(of(endpoint));
+    release(endpoints, of(endpoint));
 }
 
 static void endpoint_free(struct mesh__endpoints *endpoints, struct endpoint *endpoint)
 {
     free(endpoint->address);
     free(endpoint);
+    endpoints->n_closing--;
     if (--endpoints->n_alive == 0) {
         pthread_cond_broadcast(&endpoints->ended);
     }
@@ -170,15 +193,41 @@ static void on_change(struct mesh__endpoints *endpoints, struct endpoint *endpoi
     wake_all(endpoints);
 }
 
+/* All are ready: no change is waited for. */
+static bool is_calm(const struct mesh__endpoints *endpoints)
+{
+    bool calm = endpoints->n_closing == 0 && !endpoints->ends;
+
+    for (size_t i = 0; i < endpoints->n; i++) {
+        calm = calm && of(endpoints->members[i])->state == WIRE_READY;
+    }
+    return calm;
+}
+
+static void rest(struct mesh__endpoints *endpoints)
+{
+    int64_t until_ns = mesh__in_ms(LOOK_APART_MS);
+    bool in_time = true;
+
+    while (is_calm(endpoints) && in_time) {
+        in_time = mesh__condition_wait(&endpoints->stirred, &endpoints->mutex, until_ns);
+    }
+}
+
 static void *watch_main(void *arg)
 {
     struct mesh__endpoints *endpoints = arg;
+    int64_t until_ns = MESH_NO_DEADLINE;
     struct wire_event event;
 
-    while ((event = mesh__wire->queue_next(endpoints->queue, MESH_NO_DEADLINE)).kind !=
-           WIRE_SHUTDOWN) {
+    while ((event = mesh__wire->queue_next(endpoints->queue, until_ns)).kind != WIRE_SHUTDOWN) {
         pthread_mutex_lock(&endpoints->mutex);
-        on_change(endpoints, event.tag);
+        if (event.kind == WIRE_COMPLETE) {
+            on_change(endpoints, event.tag);
+        } else {
+            rest(endpoints);
+        }
+        until_ns = is_calm(endpoints) ? mesh__in_ms(LOOK_MS) : MESH_NO_DEADLINE;
         pthread_mutex_unlock(&endpoints->mutex);
     }
     return NULL;
@@ -279,6 +328,33 @@ static enum mesh__picked none_is_ready(struct mesh__endpoints *endpoints, struct
     return MESH__PICK_WAITS;
 }
 
+/* One that is ready at this moment; NULL: none is. Who watches may not have seen it yet. */
+static struct mesh__endpoint *choose(struct mesh__endpoints *endpoints,
+                                     const struct mesh__pick *pick, bool *ret_panic)
+{
+    const struct mesh__endpoint_choice choice = {
+        .endpoints = endpoints->members,
+        .n = endpoints->n,
+        .tried = pick->tried,
+        .n_tried = pick->n_tried,
+        .balancer = endpoints->balancer,
+        .ejection = endpoints->ejection,
+        .turn = &endpoints->turn,
+    };
+    struct mesh__endpoint *chosen;
+
+    while ((chosen = mesh__endpoint_choose(&choice, ret_panic)) != NULL) {
+        enum wire_channel_state state = mesh__wire->channel_state(of(chosen)->channel, false);
+
+        if (state == WIRE_READY) {
+            break;
+        }
+        mesh__endpoint_leave(chosen);
+        set_state(endpoints, of(chosen), state);
+    }
+    return chosen;
+}
+
 enum mesh__picked mesh__endpoints_pick(struct mesh__endpoints *endpoints, struct mesh__pick *pick,
                                        struct mesh__endpoint **ret_endpoint)
 {
@@ -287,17 +363,7 @@ enum mesh__picked mesh__endpoints_pick(struct mesh__endpoints *endpoints, struct
 
     pthread_mutex_lock(&endpoints->mutex);
     forget(endpoints, pick);
-    *ret_endpoint = mesh__endpoint_choose(
-        &(struct mesh__endpoint_choice){
-            .endpoints = endpoints->members,
-            .n = endpoints->n,
-            .tried = pick->tried,
-            .n_tried = pick->n_tried,
-            .balancer = endpoints->balancer,
-            .ejection = endpoints->ejection,
-            .turn = &endpoints->turn,
-        },
-        &panic);
+    *ret_endpoint = choose(endpoints, pick, &panic);
     if (*ret_endpoint == NULL) {
         picked = none_is_ready(endpoints, pick);
     } else {
@@ -332,7 +398,7 @@ void mesh__endpoints_leave(struct mesh__endpoints *endpoints, struct mesh__endpo
         return;
     }
     pthread_mutex_lock(&endpoints->mutex); /* it is no member any more */
-    release(of(endpoint));
+    release(endpoints, of(endpoint));
     pthread_mutex_unlock(&endpoints->mutex);
 }
 
@@ -388,6 +454,7 @@ struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target
         mesh__ejection_new(&(struct mesh__ejection_settings){0}, on_ejection, endpoints);
     pthread_mutex_init(&endpoints->mutex, NULL);
     mesh__condition_init(&endpoints->ended);
+    mesh__condition_init(&endpoints->stirred);
     endpoints->queue = mesh__wire->queue_new();
     mesh__thread_start(&endpoints->thread, "mesh-peer", watch_main, endpoints);
     endpoints->resolver = mesh__resolver_new(target, &events);
@@ -412,12 +479,15 @@ void mesh__endpoints_free(struct mesh__endpoints *endpoints)
     while (endpoints->n_alive > 0) {
         (void)mesh__condition_wait(&endpoints->ended, &endpoints->mutex, MESH_NO_DEADLINE);
     }
+    endpoints->ends = true;
+    pthread_cond_signal(&endpoints->stirred);
     pthread_mutex_unlock(&endpoints->mutex);
     mesh__wire->queue_shutdown(endpoints->queue);
     pthread_join(endpoints->thread, NULL);
     mesh__wire->queue_free(endpoints->queue);
     mesh__ejection_free(endpoints->ejection);
     pthread_cond_destroy(&endpoints->ended);
+    pthread_cond_destroy(&endpoints->stirred);
     pthread_mutex_destroy(&endpoints->mutex);
     free(endpoints->name);
     free(endpoints);
