@@ -208,15 +208,24 @@ static struct server_call *take(struct worker *worker)
     return call;
 }
 
-/* Nobody waits for the answer any more: the work is not begun. */
+/*
+ * Work is not begun if nobody waits for the answer any more, or will by then: more calls that come
+ * than can be done would all be begun just before their ends, and none answered in time.
+ */
 static bool drop(struct server_call *call, struct mesh_ctx *ctx)
 {
-    if (mesh__now_ns() >= call->deadline_ns) {
+    int64_t now_ns = mesh__now_ns();
+
+    if (now_ns >= call->deadline_ns) {
         mesh__call_refuse(call, ctx, MESH_DEADLINE_EXCEEDED, "expired",
                           "the deadline passed before the call's turn came");
     } else if (atomic_load_explicit(&call->cancelled, memory_order_acquire)) {
         mesh__call_refuse(call, ctx, MESH_CANCELLED, "cancelled",
                           "the client went away before the call's turn came");
+    } else if (now_ns - call->started_ns > call->deadline_ns - now_ns) {
+        mesh__call_refuse(call, ctx, MESH_RESOURCE_EXHAUSTED, "waited",
+                          "the server has too much to do: half of the time passed before the "
+                          "call's turn came");
     } else {
         return false;
     }

@@ -231,6 +231,33 @@ TEST(work_whose_deadline_passed_in_the_queue_is_not_begun)
     served_done(&served);
 }
 
+TEST(work_that_has_waited_for_most_of_its_time_is_not_begun)
+{
+    struct served served;
+    struct served_wire busy;
+    struct served_wire late;
+    double dropped = served_metric("mesh_server_rejected_total{reason=\"waited\"}");
+
+    served_init(&served);
+    served.options.workers = 1;
+    served.options.default_deadline_ms = 3000;
+    served_start(&served);
+    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
+    turn_until_entered(&served, &busy, 1, 1);
+    served_wire_send(&late, &served, waiting, MESH_NO_DEADLINE, NULL, 0);
+    while (served_metric("mesh_server_queue_depth") != 1) {
+        turn(&late, 1);
+    }
+    turn(&late, 1510); /* more than half of its time */
+    CHECK(sem_post(&served.leave) == 0);
+    CHECK(sem_post(&served.leave) == 0); /* for it, if it is begun */
+    CHECK(finish(&late) == MESH_RESOURCE_EXHAUSTED);
+    CHECK(finish(&busy) == MESH_OK);
+    CHECK(served.n_entered == 1);
+    CHECK(served_metric("mesh_server_rejected_total{reason=\"waited\"}") == dropped + 1);
+    served_done(&served);
+}
+
 TEST(work_whose_client_has_gone_is_not_begun)
 {
     struct served served;
