@@ -255,10 +255,23 @@ static void leave(struct mesh_call *call, struct unary_try *try, enum mesh_statu
     give_place(call, try);
 }
 
+/* The attempts that a hedge was sent for. */
+static void overtake(struct mesh_call *call)
+{
+    for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
+        struct unary_try *try = &call->tries[i];
+
+        if (try->state == TRY_SENT && try->kind != HEDGE) {
+            mesh__endpoint_overtaken(try->attempt.endpoint);
+        }
+    }
+}
+
 static void succeeded(struct mesh_call *call, struct unary_try *try)
 {
     if (try->kind == HEDGE) {
         mesh_counter_add(call->rules.client->counts.hedges_won, 1);
+        overtake(call);
     }
     call->rules.cut = false;
     leave(call, try, MESH_OK, MESH__EJECTION_GOOD, "answer");

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdatomic.h>
 
+#define OVERTAKEN_MS 5000 /* since the last one, until all are forgotten */
+
 /* As they were at one moment: others may change them while one chooses. */
 struct candidates {
     struct mesh__endpoint *endpoints[MESH__ENDPOINTS_MAX];
@@ -74,6 +76,18 @@ static void prefer_untried(const struct mesh__endpoint_choice *choice,
     candidates->n = n > 0 ? n : candidates->n;
 }
 
+static bool was_overtaken_lately(const struct mesh__endpoint *endpoint)
+{
+    return atomic_load(&endpoint->n_overtaken) > 0 &&
+           mesh__now_ns() < mesh__after_ms(atomic_load(&endpoint->overtaken_ns), OVERTAKEN_MS);
+}
+
+static int64_t load_of(const struct mesh__endpoint *endpoint)
+{
+    return atomic_load(&endpoint->in_flight) +
+           (was_overtaken_lately(endpoint) ? atomic_load(&endpoint->n_overtaken) : 0);
+}
+
 /* Two different ones at random: the one with fewer attempts in flight. */
 static struct mesh__endpoint *least_of_two(const struct candidates *candidates)
 {
@@ -86,8 +100,7 @@ static struct mesh__endpoint *least_of_two(const struct candidates *candidates)
     }
     other = mesh__random_between(0, last - 1);
     other += other >= one ? 1 : 0;
-    return atomic_load(&candidates->endpoints[other]->in_flight) <
-                   atomic_load(&candidates->endpoints[one]->in_flight)
+    return load_of(candidates->endpoints[other]) < load_of(candidates->endpoints[one])
                ? candidates->endpoints[other]
                : candidates->endpoints[one];
 }
@@ -115,4 +128,13 @@ struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice 
 void mesh__endpoint_leave(struct mesh__endpoint *endpoint)
 {
     atomic_fetch_sub(&endpoint->in_flight, 1);
+}
+
+void mesh__endpoint_overtaken(struct mesh__endpoint *endpoint)
+{
+    if (!was_overtaken_lately(endpoint)) { /* if two threads see it at once, one may be lost */
+        atomic_store(&endpoint->n_overtaken, 0);
+    }
+    atomic_store(&endpoint->overtaken_ns, mesh__now_ns());
+    atomic_fetch_add(&endpoint->n_overtaken, 1);
 }

@@ -12,7 +12,8 @@
 struct mesh__endpoint {
     struct mesh__ejection_host ejection;
     _Atomic bool ready;
-    _Atomic int64_t in_flight; /* attempts */
+    _Atomic int64_t in_flight;                 /* attempts */
+    _Atomic int64_t n_overtaken, overtaken_ns; /* attempts, and when it last was one */
 };
 
 /* What an attempt can choose from. */
@@ -33,5 +34,10 @@ struct mesh__endpoint_choice {
 struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice *choice,
                                              bool *ret_panic);
 void mesh__endpoint_leave(struct mesh__endpoint *endpoint);
+/*
+ * A hedge elsewhere has answered before an attempt that is in flight there. For some seconds each
+ * of these weighs as much as one in flight: it ends early, and who is slow would look idle.
+ */
+void mesh__endpoint_overtaken(struct mesh__endpoint *endpoint);
 
 #endif

@@ -220,6 +220,33 @@ TEST(a_slow_endpoint_gets_few_attempts)
     end();
 }
 
+TEST(an_overtaken_attempt_weighs_for_some_seconds_after_its_end)
+{
+    struct mesh__endpoint_choice choice;
+    int counts[N];
+
+    begin("rrrr", 0);
+    choice = among(MESH__LEAST_REQUEST);
+    mesh__endpoint_overtaken(&endpoints[1]);
+    mesh__endpoint_overtaken(&endpoints[1]);
+    count(&choice, counts);
+    CHECK_INT(counts[1], 0); /* the others are idle */
+    for (size_t i = 0; i < N; i++) {
+        atomic_store(&endpoints[i].in_flight, i == 1 ? 1 : 4);
+    }
+    count(&choice, counts);
+    CHECK(near(counts[1], MANY / 2)); /* whenever it is one of the two, and it still has less */
+    for (size_t i = 0; i < N; i++) {
+        atomic_store(&endpoints[i].in_flight, 0);
+    }
+    fake_ns += 6000 * MESH_NS_PER_MS;
+    count(&choice, counts);
+    CHECK(near(counts[1], MANY / N));
+    mesh__endpoint_overtaken(&endpoints[1]); /* those before are forgotten */
+    CHECK_INT(atomic_load(&endpoints[1].n_overtaken), 1);
+    end();
+}
+
 TEST(an_ejected_one_is_chosen_again_when_its_time_is_over)
 {
     struct mesh__endpoint_choice choice;

@@ -55,6 +55,31 @@ TEST(a_second_attempt_wins_over_a_slow_one_which_is_cancelled)
     finish();
 }
 
+TEST(after_a_hedge_has_won_calls_go_to_the_endpoint_that_has_answered)
+{
+    struct actor slow;
+    char target[64];
+
+    actor_start(&slow, ACTS({.hangs = true}), 0);
+    actor_start(&actor, ACTS({0}), 0);
+    (void)snprintf(target, sizeof target, "%s,%s", actor_target(&slow), actor_target(&actor));
+    governed_start(&governed, &(struct governed_options){
+                                  .target = target,
+                                  .routes = "'all':{'service':'SELF','grpcService':'peer.Peer',"
+                                            "'hedging':{'delay':'30ms'}}",
+                                  .destination = QUIET});
+    CHECK(governed_await_endpoints(&governed, "ready", 2));
+    while (hedges("won") == 0) { /* the first call, or one of the next */
+        CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    }
+    for (int i = 0; i < 40; i++) {
+        CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    }
+    CHECK_INT(hedges("won"), 1); /* whatever goes to the slow one first is won by a hedge */
+    finish();
+    actor_stop(&slow);
+}
+
 TEST(no_more_attempts_than_maxAttempts_run_at_the_same_time)
 {
     struct mesh_call *call;
