@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import impostor
 from books import wait_until_right
 from cluster import eventually
 from load import Known, Load, until_final
@@ -53,6 +54,19 @@ def test_debug_mesh_shows_breakers_budgets_and_endpoints(cluster, store, product
     (endpoint,) = payment["endpoints"]
     assert endpoint == {"address": f"ipv4:127.0.0.1:{cluster['payment'].grpc_port}", "state": "ready", "ejected": False, "inFlight": 0}
     assert (payment["workerLimit"], payment["workersWaiting"], payment["requestsInFlight"]) == (LIMIT, 0, 0)
+
+
+def test_each_attempt_is_a_line_of_the_log(cluster, store, product):
+    with impostor.in_place_of_payment(cluster, impostor.unavailable):
+        order = store.place(product).order
+        assert order.status == PAYMENT_PENDING
+
+        def attempts():
+            lines = [l for l in log_lines(cluster["order"], "attempt") if l["correlation_id"] == order.order_id]
+            return [(l["number"], l["code"], l["then"]) for l in lines if l["method"] == PAY][:3]
+
+        eventually(lambda: attempts() == [(1, "UNAVAILABLE", "retry"), (2, "UNAVAILABLE", "retry"), (3, "UNAVAILABLE", "result")])
+    eventually(lambda: store.get_order(order.order_id).status in (PLACED, SHIPPED), 20)
 
 
 @pytest.mark.parametrize("bad, why", [

@@ -13,10 +13,11 @@
 #define OWN_PAIRS 5
 
 void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
-                         const struct mesh__rules *rules, struct mesh__endpoint *endpoint,
+                         struct mesh__rules *rules, struct mesh__endpoint *endpoint,
                          int64_t deadline_ns)
 {
     attempt->rules = rules;
+    attempt->number = ++rules->n_attempts;
     attempt->endpoint = endpoint;
     attempt->started_ns = mesh__now_ns();
     attempt->deadline_ns = deadline_ns;
@@ -280,7 +281,7 @@ void mesh__attempt_leave(struct mesh__attempt *attempt, const struct mesh_ctx *c
                         mesh_log_text("endpoint", mesh__endpoint_address(attempt->endpoint)),
                         mesh_log_text("code", mesh_status_name(status)),
                         mesh_log_int("ms", (mesh__now_ns() - attempt->started_ns) / MESH_NS_PER_MS),
-                        mesh_log_int("retries", rules->retries), mesh_log_text("then", again),
+                        mesh_log_int("number", attempt->number), mesh_log_text("then", again),
                         mesh_log_text("correlation_id", mesh_ctx_correlation_id(ctx)),
                         mesh_log_text("trace_id", mesh_ctx_trace_id(ctx))),
         "attempt");

@@ -90,6 +90,7 @@ struct mesh__attempt {
     struct wire_call *wire;
     const struct mesh__rules *rules;
     struct mesh__endpoint *endpoint;
+    int64_t number; /* of the call's attempts, retries and hedges: from 1 */
     int64_t started_ns;
     int64_t deadline_ns; /* that of the call, or an earlier one of its own */
 };
@@ -99,7 +100,7 @@ struct mesh__attempt {
  * flight was taken.
  */
 void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *ctx,
-                         const struct mesh__rules *rules, struct mesh__endpoint *endpoint,
+                         struct mesh__rules *rules, struct mesh__endpoint *endpoint,
                          int64_t deadline_ns);
 /* What is sent first: trace, correlation id and the context's own pairs; in ctx's arena. */
 const struct wire_pair *mesh__attempt_metadata(struct mesh_ctx *ctx,

@@ -263,7 +263,7 @@ static MESH_STATUS pass_faults(struct mesh_ctx *ctx, struct client_stream *strea
 
 static void send_first(struct client_stream *stream, struct mesh__endpoint *endpoint)
 {
-    const struct mesh__rules *rules = &stream->rules;
+    struct mesh__rules *rules = &stream->rules;
     struct wire_batch first = {.ops = WIRE_SEND_INITIAL};
     int64_t deadline_ns = rules->values->per_try_timeout_ms > 0
                               ? mesh__in_ms(rules->values->per_try_timeout_ms)
