@@ -42,10 +42,10 @@ struct mesh__rules {
     const struct mesh__route_values *values;
     int64_t started_ns;
     int64_t deadline_ns;
-    bool own_time; /* the deadline is the policy's, not the caller's */
-    bool once;     /* the caller is a retry itself */
-    bool cut;      /* the last attempt was, by its own timer */
-    bool judged;   /* the breaker knows the outcome */
+    bool own_time;      /* the deadline is the policy's, not the caller's */
+    bool once;          /* the caller is a retry itself */
+    bool cut;           /* the last attempt was, by its own timer */
+    bool judged;        /* the breaker knows the outcome */
     int64_t n_attempts; /* sent */
     int64_t retries;
     int64_t n_places; /* retries and hedges under way, each with a place in the budget */
