@@ -6,6 +6,7 @@
 #include "events/events.h"
 #include "events/retention.h"
 #include "rpc/client_impl.h"
+#include "rpc/limit.h"
 #include "rpc/server.h"
 
 #include <stdarg.h>
@@ -172,7 +173,8 @@ struct mesh_client {
 
 struct mesh_client *mesh__client_new(const struct mesh__client_options *options)
 {
-    fake_say("client_new %s %s", options->name, options->target);
+    fake_say("client_new %s %s, %lld workers, of which %lld may wait", options->name,
+             options->target, (long long)options->n_workers, (long long)options->waiting->max);
     return calloc(1, sizeof(struct mesh_client));
 }
 
