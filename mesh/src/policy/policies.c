@@ -54,10 +54,44 @@ struct mesh__policy *mesh__policies_take(struct mesh__policies *policies)
     return policy;
 }
 
+static void tell_fault(const char *destination, const struct mesh_method *method,
+                       const struct mesh__route_values *values)
+{
+    enum mesh_status abort = (enum mesh_status)values->fault_abort_status;
+
+    if (values->fault_delay_ms == 0 && abort == MESH_OK) {
+        return;
+    }
+    mesh_log(
+        MESH_LOG_WARN,
+        MESH_LOG_FIELDS(
+            mesh_log_text("destination", destination), mesh_log_text("method", method->path),
+            mesh_log_int("delay_ms", values->fault_delay_ms),
+            mesh_log_text("abort", abort != MESH_OK ? mesh_status_name(abort) : "none"),
+            mesh_log_text("header", values->fault_header != NULL ? values->fault_header : "any")),
+        "the policy makes faults");
+}
+
+/* Nobody is to search long for a fault that was meant for a test. */
+static void tell_faults(const struct mesh__policy *policy)
+{
+    const struct mesh__destination_policy *destination;
+
+    for (size_t i = 0; (destination = mesh__policy_destination(policy, i)) != NULL; i++) {
+        for (size_t j = 0; destination->types[j] != NULL; j++) {
+            for (size_t k = 0; k < destination->types[j]->n_methods; k++) {
+                tell_fault(destination->name, &destination->types[j]->methods[k],
+                           &destination->methods[j][k].values);
+            }
+        }
+    }
+}
+
 static void put_in_force(struct mesh__policies *policies, struct mesh__policy *policy)
 {
     struct mesh__policy *before;
 
+    tell_faults(policy);
     pthread_mutex_lock(&policies->mutex);
     before = policies->current;
     policies->current = policy;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The file changes under a process that runs, in every way that people and Kubernetes change it. */
+#include "core/log_impl.h"
 #include "core/thread.h"
 #include "mesh/metrics.h"
 #include "policy/policies.h"
@@ -356,6 +357,56 @@ TEST(calls_under_way_keep_the_policy_that_they_started_with)
     CHECK_INT(timeout_of(first), 1000);
     mesh__policy_release(first);
     end();
+}
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+static char warnings[4096];
+
+static void keep_warning(void *arg, const char *line, size_t size)
+{
+    size_t at = strlen(warnings);
+
+    (void)arg;
+    if (strstr(line, "\"warn\"") != NULL && size < sizeof(warnings) - at) {
+        memcpy(warnings + at, line, size);
+    }
+}
+
+static const char *faulty_text(const char *fault)
+{
+    static char text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"schema\": \"mesh-policy/v1\", \"mode\": \"library\", \"routes\": {\"pay\": "
+                   "{\"service\": \"bank\", \"grpcService\": \"bank.v1.BankService\", "
+                   "\"methods\": [\"Pay\"]%s}}}",
+                   fault);
+    return text;
+}
+
+/* At the start, or by a change. */
+TEST(who_puts_a_fault_in_force_is_told_of_it)
+{
+    uint64_t accepted = reloads("ok");
+
+    mesh__log_capture(keep_warning, NULL);
+    make_folder();
+    write_text(file, faulty_text(", \"fault\": {\"abort\": {\"grpcStatus\": \"ABORTED\"}, "
+                                 "\"header\": {\"exact\": \"slow-bank\"}}"));
+    begin(0);
+    CHECK(strstr(warnings, "\"the policy makes faults\",\"destination\":\"bank\",\"method\":"
+                           "\"/bank.v1.BankService/Pay\",\"delay_ms\":0,\"abort\":\"ABORTED\","
+                           "\"header\":\"slow-bank\"}\n") != NULL);
+    memset(warnings, 0, sizeof(warnings));
+    write_text(file, faulty_text(""));
+    WAIT_FOR(reloads("ok") == accepted + 1);
+    CHECK_TEXT(warnings, "");
+    write_text(file, faulty_text(", \"fault\": {\"delay\": {\"fixedDelay\": \"7ms\"}}"));
+    WAIT_FOR(reloads("ok") == accepted + 2);
+    CHECK(strstr(warnings, "\"delay_ms\":7,\"abort\":\"none\",\"header\":\"any\"}\n") != NULL);
+    end();
+    mesh__log_capture(NULL, NULL);
 }
 
 TEST_MAIN(NULL, NULL)
