@@ -336,9 +336,12 @@ static void run(struct peer_call *call, void *arg)
     struct act act = next_act(actor);
     const char *retried = peer_metadata(call, MESH__RETRIED);
     const char *fault = peer_metadata(call, MESH__FAULT);
+    int64_t deadline_ns = mesh__wire->call_deadline_ns(peer_wire(call));
     Peer__Note *note = peer_read(call);
 
     (void)snprintf(actor->fault, sizeof actor->fault, "%s", fault != NULL ? fault : "");
+    actor->given_ms =
+        deadline_ns == MESH_NO_DEADLINE ? -1 : (deadline_ns - mesh__now_ns()) / MESH_NS_PER_MS;
     actor->n_retried += retried != NULL && strcmp(retried, "1") == 0;
     actor->n_calls++;
     peer__note__free_unpacked(note, NULL);

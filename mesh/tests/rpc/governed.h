@@ -95,7 +95,9 @@ struct actor {
     atomic_int n_hanging;   /* now */
     atomic_int n_cancelled; /* of those that hung */
     atomic_bool released;
-    char fault[32]; /* x-mesh-fault of the call that has come last */
+    /* Of the call that has come last: */
+    char fault[32];           /* x-mesh-fault */
+    _Atomic int64_t given_ms; /* its deadline, from then on; -1: none */
 };
 
 /* Copies the acts; port 0: any. */

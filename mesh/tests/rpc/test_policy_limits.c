@@ -130,6 +130,33 @@ TEST(all_peers_together_have_a_limit_too)
     finish();
 }
 
+/* What this side refuses says nothing of the peer. */
+TEST(refusals_of_the_limits_open_no_breaker)
+{
+    static const struct {
+        const char *limit, *reason, *word;
+    } rows[] = {
+        {"'workerLimit':1", "WORKER_LIMIT", "worker_limit"},
+        {"'connectionPool':{'http':{'http2MaxRequests':1}}", "REQUEST_LIMIT", "request_limit"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char destination[200];
+        struct calls calls;
+
+        (void)snprintf(destination, sizeof destination,
+                       NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':1},%s", rows[i].limit);
+        begin(destination, 0, NULL);
+        hold(&calls, 1);
+        for (int n = 0; n < 3; n++) {
+            CHECK(is_refused(&to_hanging, rows[i].reason, rows[i].word));
+        }
+        let_go(&calls);
+        CHECK_INT(governed_call(&to_hanging, "Buy"), MESH_OK);
+        finish();
+    }
+}
+
 /* A whole call counts, its pauses included. */
 TEST(a_call_that_pauses_before_a_retry_holds_its_worker)
 {

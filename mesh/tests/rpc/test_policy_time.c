@@ -109,6 +109,28 @@ TEST(the_timer_of_an_attempt_makes_room_for_one_that_is_answered)
     finish();
 }
 
+/* Not that of the attempt alone: what goes on further down may outlive an attempt, not the call. */
+TEST(every_attempt_carries_the_deadline_of_the_call)
+{
+    begin("'timeout':'20s','retries':{'attempts':1,'perTryTimeout':'100ms','backoff':'1ms'}");
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK(actor.given_ms > 10000 && actor.given_ms <= 20500); /* the core rounds it up */
+    CHECK_INT(governed_call_within(&governed, "Buy", 10000), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 4);
+    CHECK(actor.given_ms > 1000 && actor.given_ms <= 9500); /* but for the reserve */
+    finish();
+}
+
+TEST(a_call_without_a_deadline_carries_none)
+{
+    begin("'timeout':'0s'");
+    actor_follow(&actor, ACTS({0}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK_INT(actor.given_ms, -1);
+    finish();
+}
+
 /* Of the caller's time something is kept, so that it can still record what has happened. */
 TEST(the_callers_time_bounds_a_call_but_for_a_reserve)
 {
