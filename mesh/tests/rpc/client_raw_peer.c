@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +23,8 @@ struct raw_peer {
     bool served; /* by the thread */
     int port;
     pthread_t thread;
+    uint8_t received[65536]; /* on the connection that is served now, or was last */
+    atomic_size_t n_received;
 };
 
 void raw_add(struct raw_bytes *bytes, const void *data, size_t size)
@@ -95,10 +97,9 @@ static bool send_all(int fd, const struct raw_bytes *bytes)
            send(fd, bytes->data, bytes->size, MSG_NOSIGNAL) == (ssize_t)bytes->size;
 }
 
-static void converse(const struct raw_peer *peer, int fd)
+static void converse(struct raw_peer *peer, int fd)
 {
     const struct raw_bytes *answers[] = {peer->watch, peer->answer};
-    uint8_t received[65536];
     size_t size = 0;
     int n_answered = peer->watch != NULL ? 0 : 1; /* of answers */
     int n_before = n_answered;
@@ -107,13 +108,14 @@ static void converse(const struct raw_peer *peer, int fd)
         return;
     }
     while (readable(peer, fd)) {
-        ssize_t n = recv(fd, received + size, sizeof received - size, 0);
+        ssize_t n = recv(fd, peer->received + size, sizeof peer->received - size, 0);
 
         if (n <= 0) {
             return;
         }
         size += (size_t)n;
-        while (n_answered < 2 && n_before + count_requests(received, size) > n_answered) {
+        peer->n_received = size;
+        while (n_answered < 2 && n_before + count_requests(peer->received, size) > n_answered) {
             if (!send_all(fd, answers[n_answered++]) ||
                 (n_answered == 2 && peer->end != RAW_STAY)) {
                 return;
@@ -134,7 +136,7 @@ static void end_connection(const struct raw_peer *peer, int fd)
 
 static void *thread_main(void *arg)
 {
-    const struct raw_peer *peer = arg;
+    struct raw_peer *peer = arg;
 
     while (readable(peer, peer->listener)) {
         int fd = accept(peer->listener, NULL, NULL);
@@ -214,6 +216,11 @@ struct raw_peer *raw_peer_new_hanging(void)
 int raw_peer_port(const struct raw_peer *peer)
 {
     return peer->port;
+}
+
+bool raw_peer_has_received(const struct raw_peer *peer, const char *text)
+{
+    return memmem(peer->received, peer->n_received, text, strlen(text)) != NULL;
 }
 
 void raw_peer_free(struct raw_peer *peer)

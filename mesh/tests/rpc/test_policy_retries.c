@@ -114,21 +114,29 @@ static void add_fields(struct raw_bytes *bytes, uint8_t flags, uint32_t stream,
 }
 
 /* A peer without a health service, which answers calls in bytes and closes the connection. */
-static void check_words_of_bytes(const struct raw_bytes *answer, const char *list)
+static struct raw_peer *peer_of_bytes(const struct raw_bytes *answer, char target[32])
 {
     static const struct raw_bytes nothing;
-    struct raw_bytes settings = {0};
-    struct raw_bytes watch = {0};
+    static struct raw_bytes settings, watch; /* the peer reads them as long as it lives */
+    struct raw_peer *raw;
 
+    settings.size = 0;
+    watch.size = 0;
     raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
     add_fields(&watch, RAW_END_STREAM, 1,
                (const char *[]){":status", "200", "content-type", "application/grpc", "grpc-status",
                                 "12", NULL});
-    for (size_t i = 0; i < N_WORDS; i++) {
-        struct raw_peer *raw = raw_peer_new_watched(&settings, &watch, answer, RAW_CLOSE);
-        char target[32];
+    raw = raw_peer_new_watched(&settings, &watch, answer, RAW_CLOSE);
+    (void)snprintf(target, 32, "127.0.0.1:%d", raw_peer_port(raw));
+    return raw;
+}
 
-        (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+static void check_words_of_bytes(const struct raw_bytes *answer, const char *list)
+{
+    for (size_t i = 0; i < N_WORDS; i++) {
+        char target[32];
+        struct raw_peer *raw = peer_of_bytes(answer, target);
+
         check_word(target, "ready", "5s", words[i], list);
         raw_peer_free(raw);
     }
@@ -242,6 +250,27 @@ TEST(who_has_tried_enough_says_so)
     CHECK_INT(governed_call(&governed, "Count"), MESH_UNAVAILABLE);
     CHECK_TEXT(governed_reason(&governed), ""); /* others may well try it */
     finish();
+}
+
+/* ---- to whom -------------------------------------------------------------------------------- */
+
+/* Whatever its address is. */
+TEST(a_peer_is_called_by_the_name_of_its_destination)
+{
+    struct raw_bytes answer = {0};
+    struct raw_peer *raw;
+    char target[32];
+
+    add_fields(&answer, RAW_END_STREAM, 3,
+               (const char *[]){":status", "200", "content-type", "application/grpc", "grpc-status",
+                                "5", NULL});
+    raw = peer_of_bytes(&answer, target);
+    governed_start(&governed, &(struct governed_options){.target = target, .destination = QUIET});
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_NOT_FOUND);
+    CHECK(raw_peer_has_received(raw, governed.name));
+    CHECK(!raw_peer_has_received(raw, target));
+    governed_done(&governed);
+    raw_peer_free(raw);
 }
 
 /* ---- where ---------------------------------------------------------------------------------- */
