@@ -16,7 +16,7 @@ bool mesh__backoff_pushback(struct mesh__backoff *backoff, const char *value, in
 {
     int64_t ms;
 
-    if (!mesh__parse_int64(value, &ms) || ms < 0) {
+    if (!mesh__parse_int64(value, &ms) || ms < 0 || ms > MESH__PUSHBACK_MAX_MS) {
         return false;
     }
     backoff->times = 0;

@@ -46,9 +46,9 @@ TEST(the_peer_says_how_long_or_not_at_all)
     static const struct {
         const char *value;
         int64_t ms; /* -1: not at all */
-    } rows[] = {{"0", 0},      {"1", 1},  {"1500", 1500}, {"-1", -1},
-                {"-2000", -1}, {"", -1},  {"soon", -1},   {"99999999999999999999", -1},
-                {"1.5", -1},   {" 1", -1}};
+    } rows[] = {{"0", 0},      {"1", 1},   {"1500", 1500},     {"-1", -1},
+                {"-2000", -1}, {"", -1},   {"soon", -1},       {"99999999999999999999", -1},
+                {"1.5", -1},   {" 1", -1}, {"100000", 100000}, {"100001", -1}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mesh__backoff backoff = {.base_ms = 25};
