@@ -29,7 +29,7 @@ struct client_stream {
     enum mesh_status broken; /* we ended it, because of a message; MESH_OK otherwise */
     bool pausing;            /* before another attempt: nothing is on the wire */
     int64_t again_ns;        /* there is none sooner */
-    bool cancelled;          /* while it paused */
+    bool cancelled;          /* by its caller */
     bool refused;            /* for good, on this side */
     bool final;              /* enough was tried */
     bool finished;           /* nothing is left on the wire */
@@ -339,8 +339,8 @@ static void release(struct client_stream *stream, enum mesh_status end)
     stream->finished = true;
 }
 
-/* Whether the stream has failed before its first message in a way that is tried again. Once the
- * caller has heard of its end it is not. */
+/* Whether the stream has failed before its first message in a way that is tried again. Once its
+ * caller has cancelled it, or has heard of its end, it is not. */
 static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
 {
     struct mesh__rules *rules = &stream->rules;
@@ -349,8 +349,8 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
     const char *pushback;
     enum mesh__again again;
 
-    if (stream->request == NULL || rules->judged || stream->broken != MESH_OK ||
-        status == MESH_OK) {
+    if (stream->request == NULL || rules->judged || stream->cancelled ||
+        stream->broken != MESH_OK || status == MESH_OK) {
         return false;
     }
     failure = mesh__attempt_failure(&stream->attempt, &pushback);
@@ -474,6 +474,7 @@ static MESH_STATUS client_close_send(struct mesh_ctx *ctx, struct mesh_stream *b
 static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
 {
     struct client_stream *stream = of(base);
+    struct wire_message *message;
     enum mesh_status status;
 
     if (stream->finished) {
@@ -482,17 +483,11 @@ static MESH_STATUS client_finish(struct mesh_ctx *ctx, struct mesh_stream *base)
                    : mesh_fail(ctx, stream->end, "%s: %s is over", stream->rules.client->name,
                                stream->rules.method->name);
     }
-    if (stream->pausing) {
-        MESH_TRY(resume(ctx, stream));
-    }
     MESH_TRY(client_close_send(ctx, base));
-    while (!stream->read_ended) {
-        struct wire_message *message;
-
-        MESH_TRY(receive(ctx, stream, &message));
+    do {
+        MESH_TRY(next_message(ctx, stream, &message));
         mesh__wire->message_free(message);
-    }
-    MESH_TRY(await(ctx, stream, &stream->status));
+    } while (message != NULL || stream->pausing);
     status = settle(ctx, stream);
     end_attempt(stream, "result");
     release(stream, status);
@@ -503,9 +498,8 @@ static void client_cancel(struct mesh_stream *base)
 {
     struct client_stream *stream = of(base);
 
-    if (stream->pausing) {
-        stream->cancelled = true;
-    } else if (!stream->finished) {
+    stream->cancelled = true;
+    if (!stream->finished && !stream->pausing) {
         mesh__wire->call_cancel(stream->attempt.wire);
     }
 }

@@ -86,6 +86,18 @@ TEST(a_stream_is_tried_again_before_its_first_message)
     finish();
 }
 
+TEST(so_is_one_whose_messages_nobody_wants)
+{
+    struct mesh_stream *stream;
+
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {.n_messages = 3}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_OK);
+    CHECK_INT(actor.n_calls, 2);
+    finish();
+}
+
 TEST(and_not_after_it)
 {
     int n;
@@ -335,6 +347,29 @@ TEST(nor_is_an_attempt_sent_that_waits_at_that_time)
     CHECK(governed_end(fork, call) != MESH_OK);
     CHECK_INT(actor.n_calls, 1);
     mesh__ctx_free(fork);
+    finish();
+    mesh__wire = real_wire;
+}
+
+TEST(nor_is_a_stream)
+{
+    struct wire wire = *mesh__wire;
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    real_wire = mesh__wire;
+    wire.call_cancel = cancel;
+    mesh__wire = &wire;
+    too_late = true;
+    begin(RETRIES, QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE}, {0}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    CHECK(peer_await(&actor.n_hanging, 1));
+    mesh_stream_cancel(stream);
+    actor_release(&actor);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_UNAVAILABLE);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 1);
     finish();
     mesh__wire = real_wire;
 }
