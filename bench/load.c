@@ -27,8 +27,7 @@ struct client {
     int64_t room;
 };
 
-/* Not the wall clock, which may be set meanwhile. */
-static int64_t steady_us(void)
+int64_t load_now_us(void)
 {
     struct timespec time;
 
@@ -36,7 +35,7 @@ static int64_t steady_us(void)
     return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-static void sleep_until(int64_t due_us)
+void load_sleep_until(int64_t due_us)
 {
     struct timespec due = {.tv_sec = due_us / 1000000, .tv_nsec = due_us % 1000000 * 1000};
 
@@ -75,7 +74,7 @@ static bool next_call(struct client *client, int64_t i, int64_t *ret_number, int
 
     if (load->rate == 0) {
         *ret_number = i * load->clients + client->index;
-        *ret_due_us = steady_us();
+        *ret_due_us = load_now_us();
         return *ret_due_us < run->end_us;
     }
     *ret_number = atomic_fetch_add(&run->next, 1);
@@ -83,7 +82,7 @@ static bool next_call(struct client *client, int64_t i, int64_t *ret_number, int
     if (*ret_due_us >= run->end_us) {
         return false;
     }
-    sleep_until(*ret_due_us);
+    load_sleep_until(*ret_due_us);
     return true;
 }
 
@@ -103,7 +102,7 @@ static void *run_client(void *arg)
             client->incomplete++;
         } else {
             load_grow(&client->times_us, client->complete, &client->room, sizeof(int64_t));
-            client->times_us[client->complete++] = steady_us() - due_us;
+            client->times_us[client->complete++] = load_now_us() - due_us;
         }
     }
     return NULL;
@@ -125,7 +124,7 @@ static void add(struct load_result *result, struct client *client, int64_t *room
 void load_run(const struct load *load, struct load_result *ret_result)
 {
     struct client *clients = calloc((size_t)load->clients, sizeof(*clients));
-    struct run run = {.load = load, .start_us = steady_us()};
+    struct run run = {.load = load, .start_us = load_now_us()};
     int64_t cpu_before_us = cpu_us(), room = 0;
 
     if (clients == NULL) {
@@ -143,7 +142,7 @@ void load_run(const struct load *load, struct load_result *ret_result)
     for (int i = 0; i < load->clients; i++) {
         (void)pthread_join(clients[i].thread, NULL);
     }
-    ret_result->seconds = (double)(steady_us() - run.start_us) / 1e6;
+    ret_result->seconds = (double)(load_now_us() - run.start_us) / 1e6;
     ret_result->cpu_us = cpu_us() - cpu_before_us;
     for (int i = 0; i < load->clients; i++) {
         add(ret_result, &clients[i], &room);

@@ -38,6 +38,10 @@ void load_free(struct load_result *result);
 /* Prints the members of a JSON object, without the braces. */
 void load_print(const struct load_result *result);
 
+/* Not the wall clock, which may be set meanwhile. */
+int64_t load_now_us(void);
+void load_sleep_until(int64_t due_us);
+
 /* The first failure of each kind is told on standard error. */
 void load_tell(enum mesh_status status, const char *text);
 
