@@ -66,6 +66,11 @@ static bool read_field(struct mesh__policy_reader *reader, struct mesh__block *b
                        (int)field->proxyless_max);
         return mesh__policy_refuse_value(reader, place, json, expected);
     }
+    if (proxyless && field->proxyless_only != NULL &&
+        value != mesh__find_choice(field->choices, field->proxyless_only)) {
+        (void)snprintf(expected, sizeof(expected), "%s in mode proxyless", field->proxyless_only);
+        return mesh__policy_refuse_value(reader, place, json, expected);
+    }
     mesh__field_set(block->values, i, value);
     block->set[i] = true;
     return true;

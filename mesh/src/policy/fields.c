@@ -114,6 +114,7 @@ static const struct mesh__field destination_fields[] = {
      .kind = MESH__FIELD_CHOICE,
      .standard = MESH__LEAST_REQUEST,
      .choices = "LEAST_REQUEST|ROUND_ROBIN",
+     .proxyless_only = "ROUND_ROBIN",
      .meaning = "How an attempt finds its endpoint."},
     {.path = "connectionPool.http.http2MaxRequests",
      .kind = MESH__FIELD_WHOLE,

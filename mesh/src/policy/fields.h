@@ -34,6 +34,7 @@ struct mesh__field {
     bool route_only;       /* not in defaults.route */
     bool not_proxyless;    /* nobody could enforce it there */
     int64_t proxyless_max; /* the C core does no more; 0: max */
+    const char *proxyless_only; /* the one of the choices that the C core knows; NULL: all */
 };
 
 /* Of a struct with values, one after the other. */

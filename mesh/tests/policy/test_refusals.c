@@ -351,9 +351,17 @@ TEST(what_nobody_enforces_in_the_mode_is_refused)
          "defaults.destination.retryBudget.percent is set, expected it left out: nobody enforces "
          "it "
          "in mode proxyless."},
+        {"\"destinations\": {\"shop\": {\"loadBalancer\": \"LEAST_REQUEST\"}}",
+         "destinations.shop.loadBalancer is \"LEAST_REQUEST\", expected ROUND_ROBIN in mode "
+         "proxyless."},
     };
 
     CHECK_REFUSALS("proxyless", refusals);
+    struct mesh__policy *policy = policy_with(
+        "proxyless", "\"destinations\": {\"shop\": {\"loadBalancer\": \"ROUND_ROBIN\"}}");
+
+    CHECK_TEXT(error, "");
+    mesh__policy_release(policy);
 }
 
 TEST(a_file_that_is_not_there_is_named)
