@@ -77,6 +77,7 @@ struct mesh__policies *mesh__app_policies_new(const struct mesh_app_spec *spec,
     const struct mesh__policy_options options = {
         .file = mesh__config_text(config, VAR_POLICY_FILE),
         .peers = spec->peers,
+        .xds_peer = mesh__config_xds_peer(config),
     };
 
     return mesh__policies_new(&options, error, error_size);

@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "core/file.h"
 #include "mesh/cleanup.h"
+#include "rpc/resolver.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -432,7 +433,8 @@ static bool read_all(struct reading *reading)
         }
     }
     take_defaults(reading->config);
-    return mesh__config_agrees(reading->config, reading->error, reading->error_size);
+    return mesh__config_agrees(reading->config, reading->needs, reading->error,
+                               reading->error_size);
 }
 
 struct mesh__config *mesh__config_read(const struct mesh_app_spec *spec, char *const *env,
@@ -478,6 +480,16 @@ const char *mesh__config_peer(const struct mesh__config *config, size_t i)
 {
     assert(i < config->n_peers);
     return config->texts[N_VARS + i];
+}
+
+const char *mesh__config_xds_peer(const struct mesh__config *config)
+{
+    for (size_t i = N_VARS; i < N_VARS + config->n_peers; i++) {
+        if (config->texts[i] != NULL && mesh__target_is_xds(config->texts[i])) {
+            return config->variables[i].name;
+        }
+    }
+    return NULL;
 }
 
 const char *mesh__config_setting(const struct mesh__config *config, const char *name,

@@ -38,6 +38,7 @@ enum mesh__var {
     VAR_MAX_CONNECTION_AGE_MS,
     VAR_CALL_MEMORY_BYTES,
     VAR_POLICY_FILE,
+    VAR_XDS_BOOTSTRAP,
     VAR_LOG_LEVEL,
     VAR_LOG_FORMAT,
     N_VARS
@@ -101,6 +102,8 @@ int64_t mesh__config_int64(const struct mesh__config *config, enum mesh__var var
 bool mesh__config_bool(const struct mesh__config *config, enum mesh__var var);
 /* The target of the i-th peer of the declaration. */
 const char *mesh__config_peer(const struct mesh__config *config, size_t i);
+/* The variable of the first peer whose target is xds:///name; NULL: there is none. */
+const char *mesh__config_xds_peer(const struct mesh__config *config);
 /* The value of a setting; NULL if the declaration has none of that name and kind. */
 const char *mesh__config_setting(const struct mesh__config *config, const char *name,
                                  enum mesh__var_kind kind, int64_t *ret_number);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/contradictions.h"
 
+#include "core/file.h"
 #include "core/parse.h"
+#include "core/text.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define BOOTSTRAP_MAX ((size_t)1 << 20) /* bytes */
 
 /* One number that another one bounds. */
 static const struct bound {
@@ -99,8 +104,51 @@ static bool retention_agrees(const struct mesh__config *config, char *error, siz
     return false;
 }
 
-bool mesh__config_agrees(const struct mesh__config *config, char *error, size_t error_size)
+/* Only the core itself knows what else is wrong with the file, and it says so in the log. */
+static bool bootstrap_is_there(const struct mesh__config *config, char *error, size_t error_size)
 {
-    return numbers_agree(config, error, error_size) && ports_agree(config, error, error_size) &&
+    const char *path = mesh__config_text(config, VAR_XDS_BOOTSTRAP);
+    struct mesh__text text = {0};
+    char why[128];
+    bool fine = mesh__file_read(path, BOOTSTRAP_MAX, &text, why, sizeof(why));
+
+    free(text.bytes);
+    if (!fine) {
+        (void)snprintf(error, error_size, "%s is \"%s\", expected a file that can be read (%s).",
+                       name_of(VAR_XDS_BOOTSTRAP), path, why);
+    }
+    return fine;
+}
+
+/* Peers that are found by xDS: by what file, and by what policy. */
+static bool xds_agrees(const struct mesh__config *config, char *error, size_t error_size)
+{
+    static const struct {
+        enum mesh__var var;
+        const char *expected;
+    } needed[] = {
+        {VAR_XDS_BOOTSTRAP, "the file that says where the xDS server is"},
+        {VAR_POLICY_FILE, "a policy with mode proxyless"},
+    };
+    const char *peer = mesh__config_xds_peer(config);
+
+    if (peer == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (mesh__config_text(config, needed[i].var) == NULL) {
+            (void)snprintf(error, error_size, "%s is found by xDS, but %s is not set, expected %s.",
+                           peer, name_of(needed[i].var), needed[i].expected);
+            return false;
+        }
+    }
+    return bootstrap_is_there(config, error, error_size);
+}
+
+bool mesh__config_agrees(const struct mesh__config *config, unsigned needs, char *error,
+                         size_t error_size)
+{
+    return ((needs & NEED_PEERS) == 0 || xds_agrees(config, error, error_size)) &&
+           numbers_agree(config, error, error_size) && ports_agree(config, error, error_size) &&
            broker_agrees(config, error, error_size) && retention_agrees(config, error, error_size);
 }

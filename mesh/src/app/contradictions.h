@@ -5,7 +5,8 @@
 
 #include "app/config.h"
 
-/* False with one sentence in error that names both variables. */
-bool mesh__config_agrees(const struct mesh__config *config, char *error, size_t error_size);
+/* False with one sentence in error that names both variables. needs: of what is to be run. */
+bool mesh__config_agrees(const struct mesh__config *config, unsigned needs, char *error,
+                         size_t error_size);
 
 #endif

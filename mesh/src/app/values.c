@@ -111,7 +111,7 @@ static bool is_list(const char *text)
 static bool is_target(const char *text)
 {
     static const char *const schemes[] = {
-        "file:", "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:"};
+        "file:", "dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:///"};
     char host[MESH__HOST_SIZE];
     int64_t port;
 

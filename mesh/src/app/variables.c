@@ -179,6 +179,12 @@ const struct mesh__variable mesh__variables[N_VARS] = {
                          .kind = KIND_TEXT,
                          .shown_default = "(the defaults)",
                          .meaning = "policy.json for calls to peers; read again when it changes"},
+    [VAR_XDS_BOOTSTRAP] = {.name = "GRPC_XDS_BOOTSTRAP",
+                           .kind = KIND_TEXT,
+                           .shown_default = "(none)",
+                           .need = NEED_PEERS,
+                           .meaning = "file that says where the xDS server is; for peers that are "
+                                      "xds:///name"},
     [VAR_LOG_LEVEL] = {.name = "MESH_LOG_LEVEL",
                        .kind = KIND_CHOICE,
                        .default_value = "info",

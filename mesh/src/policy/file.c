@@ -316,6 +316,19 @@ static bool read_defaults(struct mesh__policy_reader *reader, const struct mesh_
     return true;
 }
 
+/* Elsewhere the core would do what the service does, too. */
+static bool check_mode(struct mesh__policy_reader *reader, const struct mesh__json *whole)
+{
+    char expected[128];
+
+    if (reader->xds_peer == NULL || reader->mode == MESH__MODE_PROXYLESS) {
+        return true;
+    }
+    (void)snprintf(expected, sizeof(expected), "proxyless, as %s is found by xDS",
+                   reader->xds_peer);
+    return mesh__policy_refuse_value(reader, "mode", mesh__json_find(whole, "mode"), expected);
+}
+
 /* What the rest is read by. */
 static bool read_head(struct mesh__policy_reader *reader, const struct mesh__json *whole)
 {
@@ -337,7 +350,7 @@ static bool read_head(struct mesh__policy_reader *reader, const struct mesh__jso
         }
     }
     reader->mode = (enum mesh__policy_mode)choice;
-    return true;
+    return check_mode(reader, whole);
 }
 
 static bool read_top(struct mesh__policy_reader *reader, const struct mesh__json *member,

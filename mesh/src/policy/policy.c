@@ -46,6 +46,7 @@ struct mesh__policy *mesh__policy_new(const struct mesh__policy_options *options
     struct mesh__policy *policy = mesh__calloc(1, sizeof(*policy));
     struct mesh__policy_reader reader = {.arena = mesh__arena_new(0),
                                          .name = options->file,
+                                         .xds_peer = options->xds_peer,
                                          .error = error,
                                          .error_size = error_size};
     struct mesh__policy_file file = {0};

@@ -98,6 +98,7 @@ struct mesh__policy;
 struct mesh__policy_options {
     const char *file;              /* its name, for errors */
     const struct mesh_peer *peers; /* name NULL at the end; NULL: none */
+    const char *xds_peer;          /* who is found by xDS, in mode proxyless alone; NULL: nobody */
     int settle_ms; /* from a change to a look at it; 0: 100. Of mesh__policies_new() alone. */
 };
 

@@ -14,6 +14,7 @@ struct mesh__policy_reader {
     const char *name; /* of the file */
     char *error;
     size_t error_size;
+    const char *xds_peer; /* as in struct mesh__policy_options */
     enum mesh__policy_mode mode;
 };
 

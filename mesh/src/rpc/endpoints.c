@@ -141,8 +141,10 @@ static void watch(struct mesh__endpoints *endpoints, struct endpoint *endpoint)
 
 static void add(struct mesh__endpoints *endpoints, const char *address)
 {
-    const struct wire_channel_options options = {.authority = endpoints->name,
-                                                 .watch_health = endpoints->watch_health};
+    /* What stands behind such a name is the core's: its rules are found by the name itself. */
+    bool xds = mesh__target_is_xds(address);
+    const struct wire_channel_options options = {.authority = xds ? NULL : endpoints->name,
+                                                 .watch_health = endpoints->watch_health && !xds};
     struct endpoint *endpoint = mesh__calloc(1, sizeof(*endpoint));
 
     endpoint->address = mesh__strdup(address);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define FILE_PREFIX "file:"
+#define XDS_PREFIX "xds:"
 #define SEPARATORS ", \t\r\n"
 #define LIST_SIZE 16384 /* bytes of a list, in a file or not */
 #define REASON_SIZE 512
@@ -334,6 +335,11 @@ static bool parse(struct mesh__resolver *resolver, const char *target)
     resolver->kind = NAME;
     return strpbrk(target, SEPARATORS) == NULL &&
            mesh__parse_address(target, 1, resolver->host, &resolver->port);
+}
+
+bool mesh__target_is_xds(const char *target)
+{
+    return strncmp(target, XDS_PREFIX, strlen(XDS_PREFIX)) == 0;
 }
 
 struct mesh__resolver *mesh__resolver_new(const char *target,

@@ -43,6 +43,9 @@ struct mesh__resolver_events {
 
 struct mesh__resolver;
 
+/* "xds:///name": whom the core of gRPC is told of by a server, and balances and retries itself. */
+bool mesh__target_is_xds(const char *target);
+
 /*
  * target: "host:port" (all addresses of the name; those of IPv4 if there are any),
  * "ip:port,ip:port", or "file:PATH" of a file with such addresses, by commas or white space. NULL

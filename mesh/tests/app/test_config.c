@@ -148,7 +148,6 @@ TEST(good_values_are_taken)
         "MESH_PEER_PAYMENT=[::1]:9090",
         "MESH_PEER_PAYMENT=unix:/run/payment.sock",
         "MESH_PEER_PAYMENT=ipv4:10.0.0.1:90,10.0.0.2:90",
-        "MESH_PEER_PAYMENT=xds:///payment",
         "MESH_PEER_PAYMENT=10.0.0.1:90,[::1]:90,10.0.0.2:91",
         "MESH_PEER_PAYMENT=file:/run/payment.addresses",
         "MESH_LOG_FORMAT=plain",
@@ -276,6 +275,8 @@ static const struct {
     {"MESH_PEER_PAYMENT=payment:0", "MESH_PEER_PAYMENT is \"payment:0\", expected " TARGET},
     {"MESH_PEER_PAYMENT=a b:1", "MESH_PEER_PAYMENT is \"a b:1\", expected " TARGET},
     {"MESH_PEER_PAYMENT=dns:///", "MESH_PEER_PAYMENT is \"dns:///\", expected " TARGET},
+    {"MESH_PEER_PAYMENT=xds:///", "MESH_PEER_PAYMENT is \"xds:///\", expected " TARGET},
+    {"MESH_PEER_PAYMENT=xds:payment", "MESH_PEER_PAYMENT is \"xds:payment\", expected " TARGET},
     {"MESH_PEER_PAYMENT=file:", "MESH_PEER_PAYMENT is \"file:\", expected " TARGET},
     {"MESH_PEER_PAYMENT=a:1,b:2", "MESH_PEER_PAYMENT is \"a:1,b:2\", expected " TARGET},
     {"MESH_PEER_PAYMENT=10.0.0.1:90,", "MESH_PEER_PAYMENT is \"10.0.0.1:90,\", expected " TARGET},
@@ -400,6 +401,43 @@ TEST(migrate_needs_only_the_database)
     CHECK(mesh__config_text(config, VAR_NATS_URL) == NULL);
     mesh__config_free(config);
     CHECK(read_with(&spec, NEED_DATABASE, bad) == NULL);
+}
+
+#define XDS "MESH_PEER_PAYMENT=xds:///payment.shop.svc.cluster.local:9090"
+#define POLICY "MESH_POLICY_FILE=/run/policy.json"
+
+TEST(peers_that_are_found_by_xds_need_a_bootstrap_file_and_a_policy)
+{
+    struct mesh__config *config = READ(XDS, POLICY, "GRPC_XDS_BOOTSTRAP=/dev/null/none");
+
+    CHECK(config == NULL);
+    CHECK_TEXT(error, "GRPC_XDS_BOOTSTRAP is \"/dev/null/none\", expected a file that can be read "
+                      "(Not a directory).");
+    CHECK(READ(XDS, POLICY) == NULL);
+    CHECK_TEXT(error,
+               "MESH_PEER_PAYMENT is found by xDS, but GRPC_XDS_BOOTSTRAP is not set, expected "
+               "the file that says where the xDS server is.");
+    CHECK(READ(XDS, "GRPC_XDS_BOOTSTRAP=/proc/self/cmdline") == NULL);
+    CHECK_TEXT(error,
+               "MESH_PEER_PAYMENT is found by xDS, but MESH_POLICY_FILE is not set, expected "
+               "a policy with mode proxyless.");
+    config = READ(XDS, POLICY, "GRPC_XDS_BOOTSTRAP=/proc/self/cmdline");
+    CHECK_TEXT(error, "");
+    CHECK_TEXT(mesh__config_xds_peer(config), "MESH_PEER_PAYMENT");
+    mesh__config_free(config);
+}
+
+TEST(who_has_no_peer_that_is_found_by_xds_needs_none_of_it)
+{
+    const char *const entries[] = {XDS, NULL};
+    struct mesh__config *config = READ("GRPC_XDS_BOOTSTRAP=/nowhere");
+
+    CHECK_TEXT(error, "");
+    CHECK(mesh__config_xds_peer(config) == NULL);
+    mesh__config_free(config);
+    config = read_with(&spec, NEED_DATABASE, entries); /* nor does who calls none */
+    CHECK_TEXT(error, "");
+    mesh__config_free(config);
 }
 
 TEST(a_service_without_database_events_and_peers_needs_nothing)

@@ -590,7 +590,7 @@ TEST(check_tells_every_part)
 
 static char policy_file[64];
 
-static void write_policy(const char *inside)
+static void write_policy_of(const char *mode, const char *inside)
 {
     char path[80];
     FILE *out;
@@ -598,9 +598,14 @@ static void write_policy(const char *inside)
     (void)snprintf(path, sizeof(path), "%s.new", policy_file);
     out = fopen(path, "w");
     CHECK(out != NULL);
-    CHECK(fprintf(out, "{\"schema\": \"mesh-policy/v1\", \"mode\": \"library\"%s}", inside) > 0);
+    CHECK(fprintf(out, "{\"schema\": \"mesh-policy/v1\", \"mode\": \"%s\"%s}", mode, inside) > 0);
     CHECK(fclose(out) == 0);
     CHECK(rename(path, policy_file) == 0);
+}
+
+static void write_policy(const char *inside)
+{
+    write_policy_of("library", inside);
 }
 
 static const char *make_policy(const char *inside)
@@ -673,12 +678,40 @@ TEST(a_changed_policy_is_taken_or_refused_with_its_place)
     CHECK(unlink(policy_file) == 0);
 }
 
+TEST(a_peer_that_is_found_by_xds_is_taken_in_mode_proxyless_alone)
+{
+    const char *const argv[] = {"shop", "serve", NULL};
+    const char *const env[] = {"MESH_GRPC_LISTEN=127.0.0.1:0",
+                               "MESH_HTTP_LISTEN=127.0.0.1:0",
+                               "DATABASE_URL=postgresql://calls",
+                               "NATS_URL=nats://h:4222",
+                               "MESH_PEER_PAYMENT=127.0.0.1:1",
+                               "MESH_PEER_STOCK=xds:///stock",
+                               "GRPC_XDS_BOOTSTRAP=/proc/self/cmdline",
+                               make_policy(""),
+                               NULL};
+
+    reset();
+    child_start(&child, shop_main, argv, env);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text, ": mode is \\\"library\\\", expected proxyless, as MESH_PEER_STOCK is "
+                             "found by xDS. (MESH_POLICY_FILE)") != NULL);
+    write_policy_of("proxyless", "");
+    child_start(&child, shop_main, argv, env);
+    CHECK(child_wait_text(&child, "\"serving\""));
+    CHECK(strstr(said(), "client_new stock xds:///stock\n") != NULL);
+    write_policy_of("istio", "");
+    CHECK(child_wait_text(&child, "the policy is refused, the one before stays in force: "));
+    CHECK_INT(finish(SIGTERM), 0);
+    CHECK(unlink(policy_file) == 0);
+}
+
 TEST(check_goes_on_after_a_failure_and_ends_with_code_1)
 {
     const char *const argv[] = {"shop", "check", NULL};
     const char *const env[] = {"DATABASE_URL=postgresql://calls", "NATS_URL=nats://h:4222",
                                "MESH_PEER_PAYMENT=dns:///no.such.host.invalid:1",
-                               "MESH_PEER_STOCK=xds:///stock", NULL};
+                               "MESH_PEER_STOCK=unix:/run/stock", NULL};
 
     reset();
     fake->db = MESH_UNAVAILABLE;
@@ -691,7 +724,8 @@ TEST(check_goes_on_after_a_failure_and_ends_with_code_1)
     CHECK(strstr(said(), "failed  broker: no broker\n") != NULL);
     CHECK(strstr(said(), "failed  peer payment: no.such.host.invalid: ") != NULL);
     CHECK(strstr(said(),
-                 "ok      peer stock (xds:///stock is resolved by gRPC, not looked at)\n") != NULL);
+                 "ok      peer stock (unix:/run/stock is resolved by gRPC, not looked at)\n") !=
+          NULL);
 }
 
 /* One peer that is there: the line of the other. */

@@ -57,6 +57,33 @@ TEST(the_head_is_there_and_known)
                    "mode is \"sidecar\", expected library, istio or proxyless.");
 }
 
+TEST(with_a_peer_that_is_found_by_xds_there_is_one_mode)
+{
+    static const char *const others[] = {"library", "istio"};
+    const struct mesh__policy_options options = {
+        .file = "policy.json", .peers = peers, .xds_peer = "MESH_PEER_SHOP"};
+    char text[128];
+    char sentence[128];
+    int size;
+
+    for (size_t i = 0; i < 2; i++) {
+        size = snprintf(text, sizeof(text), "{\"schema\": \"mesh-policy/v1\", \"mode\": \"%s\"}",
+                        others[i]);
+        (void)snprintf(sentence, sizeof(sentence),
+                       "mode is \"%s\", expected proxyless, as MESH_PEER_SHOP is found by xDS.",
+                       others[i]);
+        check_sentence(mesh__policy_new(&options, text, (size_t)size, error, sizeof(error)),
+                       sentence);
+    }
+    size =
+        snprintf(text, sizeof(text), "{\"schema\": \"mesh-policy/v1\", \"mode\": \"proxyless\"}");
+    error[0] = '\0';
+    struct mesh__policy *policy =
+        mesh__policy_new(&options, text, (size_t)size, error, sizeof(error));
+    CHECK_TEXT(error, "");
+    mesh__policy_release(policy);
+}
+
 TEST(unknown_keys_are_refused_with_those_that_are_known)
 {
     static const struct refusal refusals[] = {
