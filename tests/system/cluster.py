@@ -130,7 +130,16 @@ class Process:
         self.popen = None
 
     def pause(self):
+        """A thread that the kernel does not come to may work for a moment longer."""
         self.popen.send_signal(signal.SIGSTOP)
+        eventually(self._is_stopped, 10, f"{self.service} is stopped")
+
+    def _is_stopped(self):
+        threads = pathlib.Path(f"/proc/{self.popen.pid}/task").iterdir()
+        try:
+            return all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in threads)
+        except FileNotFoundError:
+            return False  # a thread has ended meanwhile
 
     def go_on(self):
         self.popen.send_signal(signal.SIGCONT)
