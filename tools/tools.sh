@@ -57,14 +57,35 @@ python_tools() {
             'psycopg[binary]==3.3.9' nats-py==2.16.0 jsonschema==4.26.0 buf-bin==1.75.0 && touch "$folder/complete"
 }
 
+grpcurl_tool() {
+    go_tool grpcurl-1.9.4 grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 || return 1
+    grpcurl=$tools/grpcurl-1.9.4/grpcurl
+}
+
+# go_licences PROGRAM: the folder licences beside a program of go_tool has the licences of the modules that it is made
+# of, and their list (modules: name and version).
+go_licences() {
+    local folder=${1%/*}/licences module version from
+    [ -d "$folder" ] && return 0
+    ensure_go || return 1
+    rm -rf "$folder.new" && mkdir "$folder.new" || return 1
+    while read -r module version; do
+        echo "$module $version" >>"$folder.new/modules"
+        from=$(GOTOOLCHAIN=local go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        [ -d "$from" ] && mkdir -p "$folder.new/$module" || return 1
+        find "$from" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'notice*' -o -iname 'copying*' \) \
+            -exec install -m 644 -t "$folder.new/$module" {} +
+    done < <(go version -m "$1" | awk '$1 == "mod" || $1 == "dep" { print $2, $3 }')
+    mv "$folder.new" "$folder"
+}
+
 install_tools() {
     python_tools || return 1
-    go_tool grpcurl-1.9.4 grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 || return 1
+    grpcurl_tool || return 1
     go_tool interop-1.85.0-client client google.golang.org/grpc/interop/client@v1.85.0 || return 1
     go_tool interop-1.85.0-server server google.golang.org/grpc/interop/server@v1.85.0 || return 1
     own_go_tool xds-server tests/xds || return 1
     xds_server=$own_go_tool
-    grpcurl=$tools/grpcurl-1.9.4/grpcurl
     interop_client=$tools/interop-1.85.0-client/client
     interop_server=$tools/interop-1.85.0-server/server
     buf=$(dirname "$python")/buf
