@@ -65,7 +65,7 @@ class Layer:
     def __init__(self, tar):
         plain = tar.bytes()
         self.diff_id = digest(plain)
-        self.packed = gzip.compress(plain, 9, mtime=0)
+        self.packed = gzip.compress(plain, 6, mtime=0)
 
 
 def archive(path, name, architecture, config, layers, created, annotations):

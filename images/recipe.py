@@ -13,7 +13,7 @@ import oci
 import sbom
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OUT = ROOT / "build/images"
+OUT = pathlib.Path(os.environ["IMAGES_OUT"])
 RECIPE = tomllib.loads((ROOT / "images/images.toml").read_text())
 PLACES = {name: os.environ.get("IMAGES_" + name.upper(), "") for name in ("build", "grpcurl", "grpcurl_about", "postgres")}
 PLACES["postgres_share"] = "/usr/share/postgresql/" + pathlib.Path(PLACES["postgres"]).parent.name
@@ -52,7 +52,7 @@ def add_ours(tar, parts):
     for path, text in parts.get("texts", {}).items():
         tar.file(path, text.lstrip("\n").encode())
     for path, target in parts.get("links", {}).items():
-        tar.link(path, target)
+        tar.link(path, target.format(**PLACES))
     for path in parts.get("folders", ()):
         tar.folder(path, user=RECIPE["user"])
 
@@ -107,7 +107,7 @@ def make(name, below, below_layer, below_facts):
     about = {"org.opencontainers.image." + key: value for key, value in {
         "title": name, "version": version, "revision": os.environ["IMAGES_REVISION"], "licenses": parts["licenses"],
         "source": os.environ.get("IMAGES_SOURCE", ""), "created": CREATED}.items() if value}
-    config = {"User": f"{RECIPE['user']}:{RECIPE['user']}", "WorkingDir": "/", "Env": ["PATH=/usr/bin:/usr/sbin"],
+    config = {"User": f"{RECIPE['user']}:{RECIPE['user']}", "WorkingDir": "/", "Env": ["PATH=/usr/bin:/usr/sbin", *parts.get("env", [])],
               "Entrypoint": parts["entrypoint"], "Cmd": parts.get("cmd", []), "Labels": about,
               "StopSignal": parts.get("stop_signal", "SIGTERM")}
     layer = oci.Layer(tar)

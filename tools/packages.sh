@@ -4,9 +4,9 @@
 packages_run=(gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler libprotoc-dev
     protobuf-c-compiler libprotobuf-c-dev nanopb libnanopb-dev libgrpc-dev libnats-dev
     libpq-dev libssl-dev zlib1g-dev libmicrohttpd-dev libjansson-dev postgresql nats-server)
-packages_images=("${packages_run[@]}" bash ca-certificates git python3 python3-venv)
-packages_test=("${packages_run[@]}" grpc-proto libcmocka-dev clang clang-format clang-tidy
-    libclang-rt-dev prometheus python3-venv git procps)
+packages_images=("${packages_run[@]}" ca-certificates git python3 python3-venv)
+packages_test=("${packages_images[@]}" grpc-proto libcmocka-dev clang clang-format clang-tidy
+    libclang-rt-dev prometheus procps)
 
 # Run as root. Servers that a package brings along must not start by themselves: ours run on their own ports.
 install_packages='

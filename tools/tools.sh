@@ -71,11 +71,15 @@ go_licences() {
     rm -rf "$folder.new" && mkdir "$folder.new" || return 1
     while read -r module version; do
         echo "$module $version" >>"$folder.new/modules"
-        from=$(GOTOOLCHAIN=local go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        if [ "$module" = stdlib ]; then
+            from=$(go env GOROOT)
+        else
+            from=$(GOTOOLCHAIN=local go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        fi
         [ -d "$from" ] && mkdir -p "$folder.new/$module" || return 1
         find "$from" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'notice*' -o -iname 'copying*' \) \
             -exec install -m 644 -t "$folder.new/$module" {} +
-    done < <(go version -m "$1" | awk '$1 == "mod" || $1 == "dep" { print $2, $3 }')
+    done < <(go version -m "$1" | awk 'NR == 1 { sub(/^go/, "", $2); print "stdlib", $2 } $1 == "mod" || $1 == "dep" { print $2, $3 }')
     mv "$folder.new" "$folder"
 }
 
