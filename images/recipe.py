@@ -124,6 +124,7 @@ def make(name, below, below_layer, below_facts):
 def main(names, folders):
     below, below_facts = base_layer()
     if folders:  # for images/Dockerfile
+        os.umask(0o022)
         for name, tar in [("base", below)] + [(name, own_layer(parts_of(name), below)[0]) for name in names]:
             (OUT / "folders" / name).mkdir(parents=True)
             subprocess.run(["tar", "-xpf", "-", "-C", OUT / "folders" / name], input=tar.bytes(), check=True)
