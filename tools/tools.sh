@@ -76,7 +76,8 @@ go_licences() {
         else
             from=$(GOTOOLCHAIN=local go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
         fi
-        [ -d "$from" ] && mkdir -p "$folder.new/$module" || return 1
+        [ -d "$from" ] || { echo "The licence of $module $version could not be fetched." >&2; return 1; }
+        mkdir -p "$folder.new/$module"
         find "$from" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'notice*' -o -iname 'copying*' \) \
             -exec install -m 644 -t "$folder.new/$module" {} +
     done < <(go version -m "$1" | awk 'NR == 1 { sub(/^go/, "", $2); print "stdlib", $2 } $1 == "mod" || $1 == "dep" { print $2, $3 }')

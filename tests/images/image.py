@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import tarfile
@@ -43,8 +42,8 @@ def folder_for_user(path):
 
 
 class Process:
-    def __init__(self, log, command, env):
-        self.log = log
+    def __init__(self, log, command, env, stop_signal):
+        self.log, self.stop_signal = log, stop_signal
         with open(log, "wb") as file:
             self.popen = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
@@ -58,9 +57,10 @@ class Process:
     def wait(self, seconds=20):
         return self.popen.wait(seconds)
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=None):
+        """As a runtime does, by default by the image's signal."""
         if self.popen.poll() is None:
-            self.popen.send_signal(number)
+            self.popen.send_signal(number or self.stop_signal)
             try:
                 self.popen.wait(15)
             except subprocess.TimeoutExpired:
@@ -102,4 +102,4 @@ class Image:
         command = [*OUTER, "sh", "-c", IN_ROOT, "sh", self.root, " ".join(f"{source}:{place}" for place, source in mounts.items()),
                    *([program] if program else self.config["Entrypoint"]), *arguments]
         env = dict(entry.split("=", 1) for entry in self.config["Env"]) | (env or {})
-        return Process(log, [str(part) for part in command], env)
+        return Process(log, [str(part) for part in command], env, signal.Signals[self.config["StopSignal"]])

@@ -134,7 +134,7 @@ def test_postgres_keeps_its_data_and_learns_of_services_and_passwords(postgres):
         postgres.query("payment", "select * from fashion_product.kept")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(postgres.superuser("guessed"))
-    assert process.stop(signal.SIGINT) == 0
+    assert process.stop() == 0
 
     password_folder(postgres.secrets, product="another", superuser="mighty", **{"two-words": "x"})
     postgres.services = "product payment two-words"
@@ -163,6 +163,14 @@ def test_postgres_says_what_it_lacks(all_images, started, env, sentence):
     process = started(all_images["cmesh-postgres"], env=env)
     assert process.wait() == 1
     assert sentence in process.said()
+
+
+def test_postgres_that_cannot_be_prepared_leaves_nothing_running(postgres):
+    postgres.start().stop()
+    (postgres.data / "data/pg_hba.conf").write_text("local all all reject\n")
+    with pytest.raises(RuntimeError, match="pg_hba.conf rejects connection"):
+        postgres.start()
+    assert not (postgres.data / "data/postmaster.pid").exists()
 
 
 def test_postgres_refuses_data_of_another_version(postgres):
