@@ -160,10 +160,10 @@ static void begin(MESH_STATUS (*script)(struct mesh_ctx *ctx, struct served *own
                                         struct mesh_stream *stream))
 {
     served_init(&served);
-    served.script = script;
     inner_status = -1;
     inner_remaining_ms = -1;
     served_start(&served);
+    served.script = script;                                   /* which finds the client there */
     CHECK(served_call(&served, "Echo", "", NULL) == MESH_OK); /* connected */
     free(served_wait_log("/check.v1.Check/Echo"));
     free(served_take_log());
