@@ -150,15 +150,15 @@ def is_normal(phase, before):
 
 
 def aftermath(echoes, overload_s, after_s, value=GREEDY):
-    """Half of the capacity, four times the capacity, and half again: when it is as before, to the second."""
+    """Half of the capacity, four times the capacity, and half again: after how many seconds three of them are as before."""
     rate = CAPACITY // 2
     with echoes.limited(0) as target:
         before, during, *after = echoes.call(target, value, (OPEN_CLIENTS, rate, 3), (OPEN_CLIENTS, 4 * CAPACITY, overload_s),
                                              *[(OPEN_CLIENTS, rate, 1)] * after_s)
     normal = [is_normal(phase, before) for phase in after]
-    last_bad = max((i for i, well in enumerate(normal) if not well), default=-1)
-    return {"before": before, "during": during, "after": after,
-            "normal_after_s": last_bad + 1 if normal[-1] else None, "extra": extra(after[-1], 3 + overload_s + after_s)}
+    normal_after_s = next((i for i in range(len(normal) - 2) if all(normal[i:i + 3])), None)
+    return {"before": before, "during": during, "after": after, "normal_after_s": normal_after_s,
+            "extra": extra(after[-1], 3 + overload_s + after_s)}
 
 
 def extra(phase, seconds):

@@ -65,7 +65,8 @@ def failed(load):
 
 
 def print_cost(cost):
-    print_table("Echo, called by a service: everything on, and everything off, in turns; the least of CPU and allocations, the middle of times",
+    print_table("Echo, called by a service: everything on, and everything off, in turns;\n"
+                "of CPU and allocations the least, of times the middle one",
                 ["clients", "CPU us a call on", "off", "more", "p50 ms on", "off", "p99 ms on", "off", "allocations on", "off",
                  "more", "failed"],
                 [[n, c["on"]["cpu_us_per_call"], c["off"]["cpu_us_per_call"], c["more_cpu_us_per_call"],
@@ -96,7 +97,8 @@ def print_slow(s):
 
 
 def print_orders(o):
-    print_table(f"Orders, {ORDER_CLIENTS} clients, in turns", ["policy", "per s", *(f"turn {i + 1}" for i in range(ORDER_ROUNDS))],
+    print_table(f"Orders, {ORDER_CLIENTS} clients, in turns",
+                ["policy", "per s", *(f"turn {i + 1}" for i in range(ORDER_ROUNDS))],
                 [[name, o["per_second"][name], *(round(r["per_second"]) for r in o[name])] for name in ("on", "off")])
 
 
