@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The published schema and the table of defaults are what the parser's own table says. With
- * MESH_WRITE_PAGES=1 in the environment they are written instead of compared.
+ * The published schema, the table of defaults and the charts' table are what the parser's own table
+ * says. With MESH_WRITE_PAGES=1 in the environment they are written instead of compared.
  */
 #include "core/file.h"
 #include "core/text.h"
@@ -15,6 +15,7 @@
 
 #define SCHEMA POLICY_ROOT "/helm/schema/mesh-policy.schema.json"
 #define PAGE POLICY_ROOT "/docs/policy.md"
+#define CHART POLICY_ROOT "/helm/mesh-common/files/fields.json"
 #define BEGIN "<!-- the table of mesh/src/policy/fields.c -->\n"
 #define END "<!-- its end -->\n"
 
@@ -387,6 +388,63 @@ static void write_rows(const char *title, const struct mesh__fields *table)
     line("%s", "");
 }
 
+/* ---- the charts' table ---------------------------------------------------------------------- */
+
+/* What a template needs to check a value and to know it where none is given; durations in ms. */
+static void write_chart_row(const struct mesh__field *field)
+{
+    static const char *const kinds[] = {[MESH__FIELD_DURATION] = "duration",
+                                        [MESH__FIELD_WHOLE] = "whole",
+                                        [MESH__FIELD_PERCENTAGE] = "percentage",
+                                        [MESH__FIELD_CHOICE] = "choice",
+                                        [MESH__FIELD_SET] = "set",
+                                        [MESH__FIELD_STATUS] = "status",
+                                        [MESH__FIELD_TEXT] = "text"};
+    bool is_bounded = field->kind == MESH__FIELD_DURATION || field->kind == MESH__FIELD_WHOLE;
+    bool is_number = field->kind == MESH__FIELD_WHOLE || field->kind == MESH__FIELD_PERCENTAGE;
+    bool has_standard = field->kind != MESH__FIELD_STATUS && field->kind != MESH__FIELD_TEXT;
+    const char *quote = is_number ? "" : "\"";
+    struct mesh__text row = {0};
+
+    mesh__text_printf(&row, "\"%s\": {\"kind\": \"%s\"", field->path, kinds[field->kind]);
+    if (is_bounded) {
+        mesh__text_printf(&row, ", \"min\": %" PRId64 ", \"max\": %" PRId64 ", \"zero\": %s",
+                          field->min, field->max, field->zero != NULL ? "true" : "false");
+    }
+    if (has_standard) {
+        mesh__text_printf(&row, ", \"standard\": %s", quote);
+        mesh__field_print(field, field->standard, false, &row);
+        mesh__text_adds(&row, quote);
+    }
+    if (field->not_proxyless) {
+        mesh__text_adds(&row, ", \"notProxyless\": true");
+    }
+    if (field->proxyless_max > 0) {
+        mesh__text_printf(&row, ", \"proxylessMax\": %" PRId64, field->proxyless_max);
+    }
+    line("%s},", row.bytes);
+    free(row.bytes);
+}
+
+static void write_chart_rows(const char *name, const struct mesh__fields *table)
+{
+    line("\"%s\": {", name);
+    depth++;
+    for (size_t i = 0; i < table->n; i++) {
+        write_chart_row(&table->fields[i]);
+    }
+    end_members("},");
+}
+
+static void write_chart(void)
+{
+    line("{");
+    depth++;
+    write_chart_rows("route", &mesh__route_fields);
+    write_chart_rows("destination", &mesh__destination_fields);
+    end_members("}");
+}
+
 /* ---- compared ------------------------------------------------------------------------------- */
 
 static char *read_text(const char *path)
@@ -419,18 +477,30 @@ static void begin_page(void)
     depth = 0;
 }
 
-TEST(the_published_schema_is_the_parsers_table)
+static void compare(const char *path)
 {
     char *published;
 
-    begin_page();
-    write_schema();
     if (is_writing()) {
-        write_text(SCHEMA, page.bytes);
+        write_text(path, page.bytes);
     }
-    published = read_text(SCHEMA);
+    published = read_text(path);
     CHECK_TEXT(published, page.bytes);
     free(published);
+}
+
+TEST(the_published_schema_is_the_parsers_table)
+{
+    begin_page();
+    write_schema();
+    compare(SCHEMA);
+}
+
+TEST(the_table_of_the_charts_is_the_parsers_table)
+{
+    begin_page();
+    write_chart();
+    compare(CHART);
 }
 
 TEST(the_table_of_defaults_is_the_parsers_table)

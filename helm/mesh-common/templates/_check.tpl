@@ -1,0 +1,90 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{/* What a schema cannot say of the values: each failure is a sentence that tells the place, what is wrong and what is expected. */}}
+
+{{- define "mesh.check" -}}
+{{- if not .methods -}}
+{{- fail "files/methods.json is missing in the chart, expected what protoc-gen-mesh has written." -}}
+{{- end -}}
+{{- include "mesh.check.mode" . -}}
+{{- include "mesh.check.stores" . -}}
+{{- include "mesh.check.offers" . -}}
+{{- range $name, $service := .services -}}
+{{- include "mesh.check.service" (dict "context" $ "name" $name "service" $service) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.check.mode" -}}
+{{- $has := .root.Capabilities.APIVersions -}}
+{{- if and (ne .mode "library") (not ($has.Has "networking.istio.io/v1")) -}}
+{{- fail (printf "mesh.mode is %s, but the cluster does not know networking.istio.io/v1, expected Istio 1.24 or later to be installed (for helm template: --api-versions networking.istio.io/v1)." .mode) -}}
+{{- end -}}
+{{- if and (eq .mode "istio") (not (and ($has.Has "security.istio.io/v1") ($has.Has "telemetry.istio.io/v1"))) -}}
+{{- fail "mesh.mode is istio, but the cluster does not know security.istio.io/v1 and telemetry.istio.io/v1, expected Istio 1.24 or later to be installed." -}}
+{{- end -}}
+{{- if and (eq .values.postgres.mode "cnpg") (not ($has.Has "postgresql.cnpg.io/v1")) -}}
+{{- fail "postgres.mode is cnpg, but the cluster does not know postgresql.cnpg.io/v1, expected CloudNativePG to be installed." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.check.stores" -}}
+{{- $postgres := .values.postgres -}}
+{{- $nats := .values.nats -}}
+{{- range $name, $service := .services -}}
+{{- if and $service.database.enabled (eq $postgres.mode "external") (not (or $postgres.external.existingSecret $service.database.existingSecret)) -}}
+{{- fail (printf "postgres.external.existingSecret is missing, expected the name of a Secret with a connection string for %s under the key %q; postgres.mode=embedded brings a Postgres along." $name ($service.database.key | default $name)) -}}
+{{- end -}}
+{{- if and $service.events (eq $nats.mode "external") (not (or $nats.external.existingSecret $nats.external.url)) -}}
+{{- fail "nats.external has neither url nor existingSecret, expected one of them; nats.mode=embedded brings a NATS along." -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $nats.mode "external") $nats.external.existingSecret $nats.external.url -}}
+{{- fail "nats.external has both url and existingSecret, expected one of them." -}}
+{{- end -}}
+{{- if and (eq $nats.mode "external") (contains "@" ($nats.external.url | default "")) -}}
+{{- fail "nats.external.url has a user in it, expected it in a Secret: nats.external.existingSecret with the key url." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.check.offers" -}}
+{{- $offered := dict -}}
+{{- range $name, $service := .services -}}
+{{- range $type := $service.grpcServices -}}
+{{- if not (hasKey $.methods $type) -}}
+{{- fail (printf "services.%s.grpcServices: %q is not in files/methods.json, expected one of %s." $name $type (keys $.methods | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- if hasKey $offered $type -}}
+{{- fail (printf "services.%s.grpcServices: %s is offered by %s already, expected one service that offers it." $name $type (index $offered $type)) -}}
+{{- end -}}
+{{- $_ := set $offered $type $name -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.check.service" -}}
+{{- $name := .name -}}
+{{- $end := .service.termination -}}
+{{- if has $name (list "policy" "postgres" "nats" "client" "services") -}}
+{{- fail (printf "services.%s: the chart itself has a %s, expected another name." $name $name) -}}
+{{- end -}}
+{{- if has $name .service.calls -}}
+{{- fail (printf "services.%s.calls has the service itself, expected others." $name) -}}
+{{- end -}}
+{{- $needed := add $end.preStopSeconds $end.lameDuckSeconds $end.drainSeconds -}}
+{{- if ge (int64 $needed) (int64 $end.gracePeriodSeconds) -}}
+{{- fail (printf "services.%s.termination.gracePeriodSeconds is %d, expected more than preStopSeconds + lameDuckSeconds + drainSeconds, which are %d: the pod would be killed with calls under way." $name (int64 $end.gracePeriodSeconds) (int64 $needed)) -}}
+{{- end -}}
+{{- $scaling := .service.autoscaling -}}
+{{- if gt (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas) -}}
+{{- fail (printf "services.%s.autoscaling.minReplicas is %d, expected at most maxReplicas, which is %d." $name (int64 $scaling.minReplicas) (int64 $scaling.maxReplicas)) -}}
+{{- end -}}
+{{- if and $scaling.enabled (not .service.resources.requests.cpu) -}}
+{{- fail (printf "services.%s.resources.requests.cpu is missing, expected one: autoscaling takes its percentage of it." $name) -}}
+{{- end -}}
+{{- if and .service.volumes (or (and $scaling.enabled (gt (int64 $scaling.maxReplicas) 1)) (gt (int64 .service.replicas) 1)) -}}
+{{- range $volume, $about := .service.volumes -}}
+{{- if ne ($about.accessMode | default "ReadWriteOnce") "ReadWriteMany" -}}
+{{- fail (printf "services.%s.volumes.%s.accessMode is ReadWriteOnce, expected ReadWriteMany or one replica: the pods may be on different nodes." $name $volume) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

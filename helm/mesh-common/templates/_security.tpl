@@ -1,0 +1,149 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{/* Who may talk to whom, and where secrets are. */}}
+
+{{- define "mesh.serviceaccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+automountServiceAccountToken: false
+{{- end -}}
+
+{{/* That of `helm test` and of whoever tries a call by hand: with Istio it is who may. */}}
+{{- define "mesh.client.serviceaccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+{{ include "mesh.metadata" (list . "client" "test" (include "mesh.fullname" (list . "client"))) }}
+automountServiceAccountToken: false
+{{- end -}}
+
+{{/* The Secret with the service's connection string: mesh.database.reference {context, name, service} */}}
+{{- define "mesh.database.reference" -}}
+{{- $postgres := .context.values.postgres -}}
+{{- $own := .service.database -}}
+{{- if eq $postgres.mode "cnpg" -}}
+{name: {{ .fullname }}-db-app, key: uri}
+{{- else if eq $postgres.mode "embedded" -}}
+{name: {{ .fullname }}-database, key: url}
+{{- else -}}
+{name: {{ $own.existingSecret | default $postgres.external.existingSecret }}, key: {{ $own.key | default .name }}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.env.database" -}}
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef: {{ include "mesh.database.reference" . }}
+{{- if and (eq .context.values.postgres.mode "external") .service.database.sessionKey }}
+- name: DATABASE_SESSION_URL
+  valueFrom:
+    secretKeyRef: {name: {{ .service.database.existingSecret | default .context.values.postgres.external.existingSecret }}, key: {{ .service.database.sessionKey }}}
+{{- end }}
+{{- end -}}
+
+{{- define "mesh.env.broker" -}}
+{{- $nats := .context.values.nats -}}
+{{- $secret := $nats.external.existingSecret -}}
+- name: NATS_URL
+{{- if eq $nats.mode "embedded" }}
+  valueFrom:
+    secretKeyRef: {name: {{ include "mesh.fullname" (list .context "nats") }}, key: url}
+{{- else if $secret }}
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: url}
+{{- else }}
+  value: {{ $nats.external.url }}
+{{- end }}
+{{- if and (eq $nats.mode "external") $secret $nats.external.caKey }}
+- name: NATS_CA
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: {{ $nats.external.caKey }}}
+{{- end }}
+{{- end -}}
+
+{{/* mesh.kept (list CONTEXT SECRET KEY): what the key holds since the first install, or something new, in base64. */}}
+{{- define "mesh.kept" -}}
+{{- $secret := lookup "v1" "Secret" (index . 0).namespace (index . 1) | default dict -}}
+{{- $data := $secret.data | default dict -}}
+{{- index $data (index . 2) | default (printf "s%s" (randAlphaNum 31) | b64enc) -}}
+{{- end -}}
+
+{{/* Only callers, tests and the monitoring come in; only peers, database, broker and the name service are reached. */}}
+{{- define "mesh.networkpolicy" -}}
+{{- $context := .context -}}
+{{- if $context.values.networkPolicy.enabled -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "mesh.selector" .self | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - ports: [{port: 9090, protocol: TCP}]
+      from:
+        {{- range $caller := index $context.callers .name }}
+        - podSelector:
+            matchLabels:
+              {{- include "mesh.selector" (list $context $caller) | nindent 14 }}
+        {{- end }}
+        - podSelector:
+            matchLabels:
+              {{- include "mesh.selector" (list $context "client") | nindent 14 }}
+        {{- range $context.values.networkPolicy.clients }}
+        - {{ toYaml . | nindent 10 | trim }}
+        {{- end }}
+    - ports: [{port: 9091, protocol: TCP}]
+      {{- with $context.values.networkPolicy.monitoring }}
+      from:
+        {{- range . }}
+        - {{ toYaml . | nindent 10 | trim }}
+        {{- end }}
+      {{- end }}
+  egress:
+    - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+    {{- range $peer := .service.calls }}
+    - ports: [{port: 9090, protocol: TCP}]
+      to:
+        - podSelector:
+            matchLabels:
+              {{- include "mesh.selector" (list $context $peer) | nindent 14 }}
+    {{- end }}
+    {{- include "mesh.networkpolicy.stores" . | nindent 4 }}
+    {{- if ne $context.mode "library" }}
+    {{- /* istiod: certificates and configuration */}}
+    - ports: [{port: 15010, protocol: TCP}, {port: 15012, protocol: TCP}]
+      to:
+        - namespaceSelector:
+            matchLabels:
+              kubernetes.io/metadata.name: {{ $context.values.istio.namespace }}
+    {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.networkpolicy.stores" -}}
+{{- $values := .context.values }}
+{{- if .service.database.enabled }}
+- ports: [{port: {{ ternary $values.postgres.external.port 5432 (eq $values.postgres.mode "external") }}, protocol: TCP}]
+  {{- if eq $values.postgres.mode "embedded" }}
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "mesh.selector" (list .context "postgres") | nindent 10 }}
+  {{- else if eq $values.postgres.mode "cnpg" }}
+  to:
+    - podSelector:
+        matchLabels:
+          cnpg.io/cluster: {{ .fullname }}-db
+  {{- end }}
+{{- end }}
+{{- if .service.events }}
+- ports: [{port: {{ ternary $values.nats.external.port 4222 (eq $values.nats.mode "external") }}, protocol: TCP}]
+  {{- if eq $values.nats.mode "embedded" }}
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "mesh.selector" (list .context "nats") | nindent 10 }}
+  {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,355 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{/* What runs: everything that a service has, and the one template that a chart includes. */}}
+
+{{- define "mesh.all" -}}
+{{- $context := dict "root" . -}}
+{{- include "mesh.context" $context -}}
+---
+{{ include "mesh.policy.configmap" $context }}
+{{- range $name, $service := $context.services }}
+{{- include "mesh.service.objects" (dict "context" $context "name" $name "service" $service "self" (list $context $name) "fullname" (include "mesh.fullname" (list $context $name))) }}
+{{- end }}
+{{- include "mesh.system.objects" $context }}
+{{- end -}}
+
+{{/* mesh.documents (list ARGUMENT TEMPLATE...): those that render anything, each as a document. */}}
+{{- define "mesh.documents" -}}
+{{- $argument := first . -}}
+{{- range $template := rest . }}
+{{- $text := include $template $argument | trim | trimPrefix "---" | trim }}
+{{- if $text }}
+---
+{{ $text }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "mesh.service.objects" -}}
+{{- include "mesh.documents" (list . "mesh.settings" "mesh.serviceaccount" "mesh.deployment" "mesh.services" "mesh.autoscaler" "mesh.disruption" "mesh.volume.claims" "mesh.networkpolicy" "mesh.migration" "mesh.database.secret" "mesh.database.cluster" "mesh.traffic" "mesh.authorization" "mesh.sidecar") }}
+{{- end -}}
+
+{{- define "mesh.system.objects" -}}
+{{- include "mesh.documents" (list . "mesh.postgres" "mesh.nats" "mesh.peerauthentication" "mesh.telemetry" "mesh.servicemonitor" "mesh.alerts" "mesh.client.serviceaccount") }}
+{{- end -}}
+
+{{/* A service's own settings, such as SYSENV; a change of them restarts it. */}}
+{{- define "mesh.settings" -}}
+{{- if .service.settings -}}
+apiVersion: v1
+kind: ConfigMap
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+data:
+  {{- range $name, $value := .service.settings }}
+  {{ $name }}: {{ $value | quote }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.deployment" -}}
+{{- $service := .service -}}
+apiVersion: apps/v1
+kind: Deployment
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+spec:
+  {{- if not $service.autoscaling.enabled }}
+  replicas: {{ $service.replicas }}
+  {{- end }}
+  revisionHistoryLimit: 5
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+  selector:
+    matchLabels:
+      {{- include "mesh.selector" .self | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "mesh.labels.pod" (append .self "service") | nindent 8 }}
+        {{- include "mesh.injection.labels" .context | nindent 8 }}
+      {{- $annotations := include "mesh.pod.annotations" . | trim }}
+      {{- if $annotations }}
+      annotations:
+        {{- $annotations | nindent 8 }}
+      {{- end }}
+    spec:
+      {{- include "mesh.pod.spec" . | nindent 6 }}
+{{- end -}}
+
+{{- define "mesh.pod.annotations" -}}
+{{- if .service.settings }}
+checksum/settings: {{ toJson .service.settings | sha256sum }}
+{{- end }}
+{{- if eq .context.mode "proxyless" }}
+inject.istio.io/templates: grpc-agent
+proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
+{{- end }}
+{{- with .service.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "mesh.pod.spec" -}}
+{{- $service := .service -}}
+serviceAccountName: {{ .fullname }}
+{{ include "mesh.pod.common" .context }}
+terminationGracePeriodSeconds: {{ $service.termination.gracePeriodSeconds }}
+{{- with $service.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $service.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "mesh.selector" .self | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+{{- if include "mesh.migrates.inside" . }}
+initContainers:
+  - name: migrate
+    image: {{ include "mesh.service.image" . }}
+    imagePullPolicy: {{ .context.values.image.pullPolicy }}
+    args: [migrate]
+    env:
+      {{- include "mesh.env.database" . | nindent 6 }}
+    {{- include "mesh.container.common" $service | nindent 4 }}
+{{- end }}
+containers:
+  - name: {{ .name }}
+    {{- include "mesh.container" . | nindent 4 }}
+volumes:
+  - name: tmp
+    emptyDir: {sizeLimit: 16Mi}
+  - name: policy
+    configMap:
+      name: {{ include "mesh.fullname" (list .context "policy") }}
+  {{- range $volume, $about := $service.volumes }}
+  - name: {{ $volume }}
+    persistentVolumeClaim:
+      claimName: {{ printf "%s-%s" $.fullname $volume }}
+  {{- end }}
+{{- end -}}
+
+{{/* What is the same in every pod, that of a job too. */}}
+{{- define "mesh.pod.common" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range $name := keys . | sortAlpha }}
+  - name: {{ $name }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The same of a container; it writes to /tmp alone. */}}
+{{- define "mesh.container.common" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{- define "mesh.service.image" -}}
+{{- include "mesh.image" (list .context (printf "%s-%s" .context.system .name) .service.image) -}}
+{{- end -}}
+
+{{- define "mesh.container" -}}
+{{- $service := .service -}}
+image: {{ include "mesh.service.image" . }}
+imagePullPolicy: {{ .context.values.image.pullPolicy }}
+args: [serve]
+ports:
+  - {name: grpc, containerPort: 9090}
+  - {name: http-metrics, containerPort: 9091}
+env:
+  {{- include "mesh.env" . | nindent 2 }}
+{{- if $service.settings }}
+envFrom:
+  - configMapRef:
+      name: {{ .fullname }}
+{{- end }}
+{{- include "mesh.probes" $service }}
+lifecycle:
+  preStop:
+    sleep: {seconds: {{ $service.termination.preStopSeconds }}}
+{{ include "mesh.container.common" $service }}
+  - {name: policy, mountPath: /etc/cmesh/policy, readOnly: true}
+  {{- range $volume, $about := $service.volumes }}
+  - {name: {{ $volume }}, mountPath: {{ $about.mountPath }}}
+  {{- end }}
+{{- end -}}
+
+{{/* Liveness asks the process alone, over HTTP: while a service waits for its database its gRPC port is closed. */}}
+{{- define "mesh.probes" }}
+{{- $probes := .probes }}
+startupProbe:
+  httpGet: {path: /livez, port: http-metrics}
+  {{- toYaml $probes.startup | nindent 2 }}
+livenessProbe:
+  httpGet: {path: /livez, port: http-metrics}
+  {{- toYaml $probes.liveness | nindent 2 }}
+{{- if $probes.readiness.enabled }}
+readinessProbe:
+  grpc: {port: 9090}
+  {{- toYaml (omit $probes.readiness "enabled") | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "mesh.env" -}}
+- {name: MESH_POLICY_FILE, value: /etc/cmesh/policy/policy.json}
+- {name: MESH_LAME_DUCK_MS, value: {{ mul .service.termination.lameDuckSeconds 1000 | quote }}}
+- {name: MESH_GRACE_MS, value: {{ mul .service.termination.drainSeconds 1000 | quote }}}
+- {name: MESH_LOG_LEVEL, value: {{ .service.logLevel }}}
+{{- range $peer := .service.calls }}
+- name: MESH_PEER_{{ upper $peer | replace "-" "_" }}
+  value: {{ include "mesh.peer" (list $.context $peer) }}
+{{- end }}
+{{- if and .service.calls (eq .context.mode "proxyless") }}
+- {name: GRPC_XDS_BOOTSTRAP, value: /etc/istio/proxy/grpc-bootstrap.json}
+{{- end }}
+{{- if .service.database.enabled }}
+{{ include "mesh.env.database" . }}
+{{- end }}
+{{- if .service.events }}
+{{ include "mesh.env.broker" . }}
+{{- end }}
+{{- end -}}
+
+{{/* Two Services, always: one address for sidecars and foreign clients, and one address per pod for those who balance themselves. */}}
+{{- define "mesh.services" -}}
+apiVersion: v1
+kind: Service
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+spec:
+  {{- include "mesh.service.spec" . | nindent 2 }}
+---
+apiVersion: v1
+kind: Service
+{{ include "mesh.metadata" (concat .self (list "endpoints" (printf "%s-endpoints" .fullname))) }}
+spec:
+  clusterIP: None
+  {{- include "mesh.service.spec" . | nindent 2 }}
+{{- end -}}
+
+{{- define "mesh.service.spec" -}}
+selector:
+  {{- include "mesh.selector" .self | nindent 2 }}
+ports:
+  - {name: grpc, port: 9090, targetPort: grpc, appProtocol: grpc}
+  - {name: http-metrics, port: 9091, targetPort: http-metrics, appProtocol: http}
+{{- end -}}
+
+{{/* By the service's own container: a sidecar's load is not its own. */}}
+{{- define "mesh.autoscaler" -}}
+{{- $scaling := .service.autoscaling -}}
+{{- if $scaling.enabled -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ .fullname }}}
+  minReplicas: {{ $scaling.minReplicas }}
+  maxReplicas: {{ $scaling.maxReplicas }}
+  metrics:
+    - type: ContainerResource
+      containerResource:
+        container: {{ .name }}
+        name: cpu
+        target: {type: Utilization, averageUtilization: {{ $scaling.cpuUtilization }}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.disruption" -}}
+{{- $most := ternary .service.autoscaling.maxReplicas .service.replicas .service.autoscaling.enabled -}}
+{{- if gt (int $most) 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+{{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "mesh.selector" .self | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.volume.claims" -}}
+{{- range $volume, $about := .service.volumes }}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+{{ include "mesh.metadata" (concat $.self (list "service" (printf "%s-%s" $.fullname $volume))) }}
+spec:
+  accessModes: [{{ $about.accessMode | default "ReadWriteOnce" }}]
+  {{- with $about.storageClass }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests: {storage: {{ $about.size }}}
+{{- end }}
+{{- end -}}
+
+{{/* Where the database comes up with the release, or later, each pod brings its schema up to date before it serves. */}}
+{{- define "mesh.migrates.inside" -}}
+{{- if and .service.database.enabled (ne .context.values.postgres.mode "external") -}}true{{- end -}}
+{{- end -}}
+
+{{/* A database that is there already is brought up to date once, before anything of the release is touched. */}}
+{{- define "mesh.migration" -}}
+{{- if and .service.database.enabled (eq .context.values.postgres.mode "external") -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .fullname }}-migrate
+  namespace: {{ .context.namespace }}
+  labels:
+    {{- include "mesh.labels" (append .self "migration") | nindent 4 }}
+  annotations:
+    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook-weight: "-5"
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  backoffLimit: {{ .context.values.migration.retries }}
+  activeDeadlineSeconds: {{ .context.values.migration.deadlineSeconds }}
+  template:
+    metadata:
+      labels:
+        {{- /* Not the service's: a pod of the job is none of its endpoints. */}}
+        app.kubernetes.io/name: {{ printf "%s-%s-migrate" .context.system .name }}
+        app.kubernetes.io/instance: {{ .context.release }}
+        app.kubernetes.io/part-of: {{ .context.system }}
+        app.kubernetes.io/component: migration
+        sidecar.istio.io/inject: "false"
+    spec:
+      restartPolicy: Never
+      {{- include "mesh.pod.common" .context | nindent 6 }}
+      containers:
+        - name: migrate
+          image: {{ include "mesh.service.image" . }}
+          imagePullPolicy: {{ .context.values.image.pullPolicy }}
+          args: [migrate]
+          env:
+            {{- include "mesh.env.database" . | nindent 12 }}
+          {{- include "mesh.container.common" .service | nindent 10 }}
+      volumes:
+        - name: tmp
+          emptyDir: {sizeLimit: 16Mi}
+{{- end -}}
+{{- end -}}
