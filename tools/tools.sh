@@ -46,7 +46,7 @@ ensure_go() {
 
 # python_tools: a virtual environment with the foreign client and pytest.
 python_tools() {
-    local folder=$tools/python-1.85.1-jsonschema-4.26.0
+    local folder=$tools/python-1.85.1-jsonschema-4.26.0-pyyaml-6.0.3
     python=$folder/bin/python
     [ -e "$folder/complete" ] && return 0
     echo "Installing Python packages ..."
@@ -54,7 +54,49 @@ python_tools() {
     /usr/bin/python3 -m venv "$folder" &&
         "$folder/bin/pip" install -q --disable-pip-version-check grpcio==1.85.1 grpcio-tools==1.85.1 \
             grpcio-health-checking==1.85.1 grpcio-reflection==1.85.1 grpcio-status==1.85.1 pytest==9.2.0 \
-            'psycopg[binary]==3.3.9' nats-py==2.16.0 jsonschema==4.26.0 buf-bin==1.75.0 && touch "$folder/complete"
+            'psycopg[binary]==3.3.9' nats-py==2.16.0 jsonschema==4.26.0 pyyaml==6.0.3 buf-bin==1.75.0 && touch "$folder/complete"
+}
+
+# go_module MODULE@VERSION: the folder that its files are in.
+go_module() {
+    ensure_go >&2 && (cd / && GOTOOLCHAIN=local GOFLAGS=-mod=mod go mod download -json "$1") | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p' | grep .
+}
+
+# What the charts are rendered, tested and compared with.
+helm_tools() {
+    go_tool helm-4.3.1 helm helm.sh/helm/v4/cmd/helm@v4.3.1 &&
+        go_tool helm-unittest-1.0.0 helm-unittest github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.0.0 &&
+        go_tool kubeconform-0.8.0 kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 &&
+        go_tool helm-docs-1.14.2 helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2 &&
+        kube_schemas || return 1
+    helm=$tools/helm-4.3.1/helm
+    helm_unittest=$tools/helm-unittest-1.0.0/helm-unittest
+    kubeconform=$tools/kubeconform-0.8.0/kubeconform
+    helm_docs=$tools/helm-docs-1.14.2/helm-docs
+}
+# Those that only the long run needs.
+long_helm_tools() {
+    go_tool helm-3.22.0 helm helm.sh/helm/v3/cmd/helm@v3.22.0 &&
+        go_tool kube-score-1.20.0 kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0 || return 1
+    helm3=$tools/helm-3.22.0/helm
+    kube_score=$tools/kube-score-1.20.0/kube-score
+}
+
+# Strict schemas of Kubernetes' kinds and of others' that the charts render, into $schemas.
+kube_schemas() {
+    local kubernetes istio prometheus cnpg monitoring
+    schemas=$tools/kube-schemas-1.36.3-istio-1.30.3-prometheus-0.85.0-cnpg-1.30.0
+    [ -e "$schemas/complete" ] && return 0
+    echo "Writing schemas of Kubernetes ..."
+    kubernetes=$(go_module k8s.io/kubernetes@v1.36.3) && istio=$(go_module istio.io/api@v1.30.3) &&
+        prometheus=$(go_module github.com/prometheus-operator/prometheus-operator@v0.85.0) &&
+        cnpg=$(go_module github.com/cloudnative-pg/cloudnative-pg@v1.30.0) || return 1
+    monitoring=$prometheus/example/prometheus-operator-crd/monitoring.coreos.com
+    rm -rf "$schemas"
+    "$python" tests/helm/schemas.py "$schemas" "$kubernetes/api/openapi-spec/swagger.json" \
+        "$istio/kubernetes/customresourcedefinitions.gen.yaml" "${monitoring}_servicemonitors.yaml" \
+        "${monitoring}_prometheusrules.yaml" "$cnpg/config/crd/bases/postgresql.cnpg.io_clusters.yaml" &&
+        touch "$schemas/complete"
 }
 
 grpcurl_tool() {

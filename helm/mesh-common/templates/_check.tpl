@@ -60,14 +60,30 @@
 {{- end -}}
 {{- end -}}
 
+{{/* mesh.volumes.alone SERVICE: "true" if one of its volumes is for one node at a time. */}}
+{{- define "mesh.volumes.alone" -}}
+{{- range .volumes -}}
+{{- if ne (.accessMode | default "ReadWriteOnce") "ReadWriteMany" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "mesh.check.service" -}}
 {{- $name := .name -}}
 {{- $end := .service.termination -}}
 {{- if has $name (list "policy" "postgres" "nats" "client" "services") -}}
 {{- fail (printf "services.%s: the chart itself has a %s, expected another name." $name $name) -}}
 {{- end -}}
+{{- $longest := printf "%s-endpoints" (include "mesh.fullname" (list .context $name)) -}}
+{{- if gt (len $longest) 63 -}}
+{{- fail (printf "the Service %s would have a name of %d characters, expected a release with a shorter name: 63 are the most." $longest (len $longest)) -}}
+{{- end -}}
 {{- if has $name .service.calls -}}
 {{- fail (printf "services.%s.calls has the service itself, expected others." $name) -}}
+{{- end -}}
+{{- range $setting := keys .service.settings | sortAlpha -}}
+{{- if regexMatch "^(MESH_PEER_.*|(MESH_(POLICY_FILE|LAME_DUCK_MS|GRACE_MS|LOG_LEVEL|GRPC_LISTEN|HTTP_LISTEN)|DATABASE_URL|DATABASE_SESSION_URL|NATS_URL|NATS_CA|GRPC_XDS_BOOTSTRAP)(_FILE)?)$" $setting -}}
+{{- fail (printf "services.%s.settings.%s is what the chart sets itself, expected it left out: other values say it." $name $setting) -}}
+{{- end -}}
 {{- end -}}
 {{- $needed := add $end.preStopSeconds $end.lameDuckSeconds $end.drainSeconds -}}
 {{- if ge (int64 $needed) (int64 $end.gracePeriodSeconds) -}}
@@ -80,11 +96,8 @@
 {{- if and $scaling.enabled (not .service.resources.requests.cpu) -}}
 {{- fail (printf "services.%s.resources.requests.cpu is missing, expected one: autoscaling takes its percentage of it." $name) -}}
 {{- end -}}
-{{- if and .service.volumes (or (and $scaling.enabled (gt (int64 $scaling.maxReplicas) 1)) (gt (int64 .service.replicas) 1)) -}}
-{{- range $volume, $about := .service.volumes -}}
-{{- if ne ($about.accessMode | default "ReadWriteOnce") "ReadWriteMany" -}}
-{{- fail (printf "services.%s.volumes.%s.accessMode is ReadWriteOnce, expected ReadWriteMany or one replica: the pods may be on different nodes." $name $volume) -}}
-{{- end -}}
-{{- end -}}
+{{- $most := ternary $scaling.maxReplicas .service.replicas $scaling.enabled -}}
+{{- if and (include "mesh.volumes.alone" .service) (gt (int64 $most) 1) -}}
+{{- fail (printf "services.%s.volumes are ReadWriteOnce, expected accessMode ReadWriteMany or one replica: its pods may be on different nodes." $name) -}}
 {{- end -}}
 {{- end -}}

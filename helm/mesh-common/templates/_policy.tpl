@@ -83,6 +83,7 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- include "mesh.standard" (dict "table" .fields.route "into" $base) -}}
 {{- include "mesh.overlay" (list $base $defaults) -}}
 {{- include "mesh.times" (dict "policy" $base "place" "mesh.defaults.route" "for" "mesh.defaults.route") -}}
+{{- include "mesh.retry.none" (dict "retries" $mesh.defaults.route.retries "place" "mesh.defaults.route") -}}
 {{- include "mesh.retry.words" (dict "context" . "flat" $defaults "place" "mesh.defaults.route") -}}
 {{- $_ := set . "base" $base -}}
 {{- include "mesh.policy.destinations" . -}}
@@ -135,6 +136,7 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- if and (ne $context.mode "library") (hasKey $flat "hedging.delay") -}}
 {{- fail (printf "%s.hedging is set, expected it left out: nobody hedges in mode %s." $place $context.mode) -}}
 {{- end -}}
+{{- include "mesh.retry.none" (dict "retries" $route.retries "place" $place) -}}
 {{- include "mesh.retry.words" (dict "context" $context "flat" $flat "place" $place) -}}
 {{- range $method := $route.methods -}}
 {{- include "mesh.route.fits" (dict "flat" $flat "place" $place "method" $method "facts" (index $context.methods $route.grpcService $method)) -}}
@@ -195,6 +197,14 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- end -}}
 {{- if and (gt (int64 (index $flat "hedging.delay")) 0) (or (ne .facts.idempotency "NO_SIDE_EFFECTS") (ne .facts.kind "UNARY")) -}}
 {{- fail (printf "%s.hedging is set, expected none for %s, which is not a unary method with NO_SIDE_EFFECTS." .place .method) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* mesh.retry.none {retries, place}: Istio refuses what stands beside attempts 0, and who reads it would believe that it has an effect. */}}
+{{- define "mesh.retry.none" -}}
+{{- $retries := .retries | default dict -}}
+{{- if and (hasKey $retries "attempts") (eq (int64 $retries.attempts) 0) (gt (len $retries) 1) -}}
+{{- fail (printf "%s.retries.attempts is 0, expected %s to be left out beside it (null takes away what the chart's own values say)." .place (omit $retries "attempts" | keys | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
 

@@ -110,14 +110,7 @@ spec:
               {{- include "mesh.selector" (list $context $peer) | nindent 14 }}
     {{- end }}
     {{- include "mesh.networkpolicy.stores" . | nindent 4 }}
-    {{- if ne $context.mode "library" }}
-    {{- /* istiod: certificates and configuration */}}
-    - ports: [{port: 15010, protocol: TCP}, {port: 15012, protocol: TCP}]
-      to:
-        - namespaceSelector:
-            matchLabels:
-              kubernetes.io/metadata.name: {{ $context.values.istio.namespace }}
-    {{- end }}
+    {{- include "mesh.networkpolicy.istiod" $context | nindent 4 }}
 {{- end -}}
 {{- end -}}
 
@@ -145,5 +138,38 @@ spec:
         matchLabels:
           {{- include "mesh.selector" (list .context "nats") | nindent 10 }}
   {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Tests call every service and nobody calls them. */}}
+{{- define "mesh.client.networkpolicy" -}}
+{{- if .values.networkPolicy.enabled -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "mesh.metadata" (list . "client" "test" (include "mesh.fullname" (list . "client"))) }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "mesh.selector" (list . "client") | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  egress:
+    - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+    - ports: [{port: 9090, protocol: TCP}]
+      to:
+        - podSelector:
+            matchLabels:
+              {{- include "mesh.selector.services" . | nindent 14 }}
+    {{- include "mesh.networkpolicy.istiod" . | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Where certificates and configuration come from. */}}
+{{- define "mesh.networkpolicy.istiod" -}}
+{{- if ne .mode "library" }}
+- ports: [{port: 15010, protocol: TCP}, {port: 15012, protocol: TCP}]
+  to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ .values.istio.namespace }}
 {{- end }}
 {{- end -}}

@@ -29,7 +29,7 @@
 {{- end -}}
 
 {{- define "mesh.system.objects" -}}
-{{- include "mesh.documents" (list . "mesh.postgres" "mesh.nats" "mesh.peerauthentication" "mesh.telemetry" "mesh.servicemonitor" "mesh.alerts" "mesh.client.serviceaccount") }}
+{{- include "mesh.documents" (list . "mesh.postgres" "mesh.nats" "mesh.peerauthentication" "mesh.telemetry" "mesh.servicemonitor" "mesh.alerts" "mesh.client.serviceaccount" "mesh.client.networkpolicy") }}
 {{- end -}}
 
 {{/* A service's own settings, such as SYSENV; a change of them restarts it. */}}
@@ -56,8 +56,12 @@ spec:
   {{- end }}
   revisionHistoryLimit: 5
   strategy:
+    {{- if include "mesh.volumes.alone" $service }}
+    type: Recreate # the new pod may be on another node than the volume
+    {{- else }}
     type: RollingUpdate
     rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+    {{- end }}
   selector:
     matchLabels:
       {{- include "mesh.selector" .self | nindent 6 }}

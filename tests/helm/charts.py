@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renders the store's chart, and takes apart what comes of it."""
+import json
+import os
+import pathlib
+import subprocess
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FASHION = ROOT / "helm/fashion"
+SERVICES = ("customercenter", "delivery", "order", "payment", "product")
+APIS = ("networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "monitoring.coreos.com/v1", "postgresql.cnpg.io/v1")
+EMBEDDED = {"postgres": {"mode": "embedded"}, "nats": {"mode": "embedded"}}
+METHODS = json.loads((FASHION / "files/methods.json").read_text())
+
+
+def overlay(under, over):
+    """Both, and what `over` says wins; null stays, as it takes away what the chart says."""
+    if not (isinstance(under, dict) and isinstance(over, dict)):
+        return over
+    return under | {key: overlay(under.get(key), value) for key, value in over.items()}
+
+
+def template(values, *arguments, apis=APIS, chart=FASHION, helm=None):
+    """The ended `helm template`."""
+    command = [helm or os.environ["HELM"], "template", "fashion", str(chart), "--kube-version", "1.36.0", "--namespace", "shop",
+               "--values", "-", *arguments]
+    for api in apis:
+        command += ["--api-versions", api]
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+
+
+def rendered(values, *arguments, **how):
+    """The text of all objects."""
+    process = template(values, *arguments, **how)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def objects(text):
+    return [thing for thing in yaml.safe_load_all(text) if thing]
+
+
+def find(things, kind, name):
+    found = [thing for thing in things if thing["kind"] == kind and thing["metadata"]["name"] == name]
+    assert len(found) == 1, f"{kind} {name}: {len(found)}"
+    return found[0]
+
+
+def policy_of(things):
+    return find(things, "ConfigMap", "fashion-policy")["data"]["policy.json"]
+
+
+def check_policy(service, path):
+    """What the service's own parser says of the file: its exit code, and what it has printed."""
+    binary = pathlib.Path(os.environ["CMESH_BUILD"]) / f"services/fashion/{service}/fashion-{service}"
+    process = subprocess.run([binary, "policy", "check", path], capture_output=True, text=True, check=False)
+    return process.returncode, process.stdout + process.stderr

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the charts render: kinds and fields that Kubernetes and Istio know, the house rules, and nothing that does not fit together."""
+import base64
+import json
+import os
+import re
+import subprocess
+import tarfile
+
+import pytest
+import yaml
+
+from charts import EMBEDDED, FASHION, ROOT, SERVICES, find, objects, overlay, rendered
+
+CI = sorted((FASHION / "ci").glob("*-values.yaml"))
+COMMON = ROOT / "helm/mesh-common"
+ISTIO_KINDS = {"VirtualService", "DestinationRule", "PeerAuthentication", "AuthorizationPolicy", "Sidecar", "Telemetry"}
+
+
+def values(path):
+    return yaml.safe_load(path.read_text())
+
+
+def pods(things):
+    """(name, kind, labels, spec) of everything that runs."""
+    for thing in things:
+        if thing["kind"] in ("Deployment", "StatefulSet", "Job"):
+            pod = thing["spec"]["template"]
+            yield thing["metadata"]["name"], thing["kind"], pod["metadata"]["labels"], pod["spec"]
+        if thing["kind"] == "Pod":
+            yield thing["metadata"]["name"], "Pod", thing["metadata"]["labels"], thing["spec"]
+
+
+def containers(pod):
+    return pod.get("initContainers", []) + pod["containers"]
+
+
+@pytest.fixture(scope="module", params=CI, ids=lambda path: path.stem)
+def text(request):
+    return rendered(values(request.param))
+
+
+@pytest.fixture(scope="module")
+def things(text):
+    return objects(text)
+
+
+def test_kubernetes_and_istio_know_every_field(text):
+    process = subprocess.run([os.environ["KUBECONFORM"], "-strict", "-summary", "-output", "json", "-kubernetes-version", "1.36.3", "-schema-location",
+                              os.environ["SCHEMAS"] + "/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"],
+                             input=text, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout
+    summary = json.loads(process.stdout)["summary"]
+    assert summary["valid"] == len(objects(text)) and not summary["skipped"]
+
+
+def test_the_schemas_refuse_what_an_api_server_would_drop(text):
+    for wrong in (text.replace("terminationGracePeriodSeconds:", "terminationGracePeriodSecond:", 1), text.replace("appProtocol: grpc", "appProtocol: null", 1)):
+        assert wrong != text
+        process = subprocess.run([os.environ["KUBECONFORM"], "-strict", "-kubernetes-version", "1.36.3", "-schema-location",
+                                  os.environ["SCHEMAS"] + "/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"], input=wrong, capture_output=True, text=True, check=False)
+        assert process.returncode == 1, process.stdout
+
+
+def test_passwords_are_only_referred_to(text):
+    lines = [line for line in text.splitlines() if re.search("password", line, re.I)]
+    assert all("secretKeyRef" in line for line in lines), lines
+
+
+def test_every_pod_keeps_the_house_rules(things):
+    for name, _, _, pod in pods(things):
+        assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] > 1000, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False, name
+        assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "emptyDir" in volume), name
+        for container in containers(pod):
+            rules = container["securityContext"]
+            assert rules["readOnlyRootFilesystem"] and not rules["allowPrivilegeEscalation"] and rules["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"memory", "ephemeral-storage"} <= container["resources"]["limits"].keys() and "cpu" not in container["resources"]["limits"]
+            assert container["resources"]["requests"].keys() >= {"cpu", "memory", "ephemeral-storage"}
+            assert not container["image"].endswith(":latest") and ":" in container["image"]
+
+
+def test_no_list_has_the_same_key_twice(things):
+    for name, _, _, pod in pods(things):
+        assert len({volume["name"] for volume in pod["volumes"]}) == len(pod["volumes"])
+        for container in containers(pod):
+            for key in ("env", "ports", "volumeMounts"):
+                names = [item.get("mountPath") or item["name"] for item in container.get(key, [])]
+                assert len(names) == len(set(names)), f"{name}: {names}"
+    named = [(thing["kind"], thing["metadata"]["name"]) for thing in things]
+    assert len(named) == len(set(named))
+
+
+def test_everything_that_is_referred_to_is_there(things):
+    there = {(thing["kind"], thing["metadata"]["name"]) for thing in things}
+    # Of others: what the user names, and what CloudNativePG makes for its clusters.
+    given = {"fashion-databases", "fashion-broker"} | {f"{name}-app" for kind, name in there if kind == "Cluster"}
+    for name, kind, _, pod in pods(things):
+        wanted = {("ServiceAccount", pod["serviceAccountName"])} if "serviceAccountName" in pod else set()
+        for volume in pod["volumes"]:
+            wanted |= {("ConfigMap", volume["configMap"]["name"])} if "configMap" in volume else set()
+            wanted |= {("Secret", volume["secret"]["secretName"])} if "secret" in volume else set()
+            assert volume["name"] in {mount["name"] for container in containers(pod) for mount in container["volumeMounts"]}
+        for container in containers(pod):
+            wanted |= {("ConfigMap", item["configMapRef"]["name"]) for item in container.get("envFrom", [])}
+            wanted |= {("Secret", item["valueFrom"]["secretKeyRef"]["name"]) for item in container.get("env", []) if "valueFrom" in item}
+        missing = {(kind, thing) for kind, thing in wanted - there if thing not in given}
+        assert not missing, name
+        if kind == "Job":  # it runs before the release's own objects are there
+            assert all(thing in given for _, thing in wanted), name
+
+
+def test_every_selector_finds_its_pods_and_no_others(things):
+    labels = {name: labels for name, kind, labels, _ in pods(things) if kind in ("Deployment", "StatefulSet")}
+    labels["fashion-client"] = find(things, "Pod", "fashion-connect")["metadata"]["labels"]
+    everyone = [labels for _, _, labels, _ in pods(things)]
+    for thing in things:
+        name, spec = thing["metadata"]["name"].removesuffix("-endpoints"), thing.get("spec", {})
+        selector = {"Service": lambda: spec["selector"], "Deployment": lambda: spec["selector"]["matchLabels"],
+                    "StatefulSet": lambda: spec["selector"]["matchLabels"], "NetworkPolicy": lambda: spec["podSelector"]["matchLabels"],
+                    "PodDisruptionBudget": lambda: spec["selector"]["matchLabels"], "AuthorizationPolicy": lambda: spec["selector"]["matchLabels"],
+                    "Sidecar": lambda: spec["workloadSelector"]["labels"]}.get(thing["kind"])
+        if selector:
+            assert [pod for pod in everyone if selector().items() <= pod.items()] == [labels[name]], f"{thing['kind']} {name}"
+
+
+def test_a_service_is_given_variables_that_it_knows_and_all_that_it_needs(things):
+    for service in SERVICES:
+        binary = f"{os.environ['CMESH_BUILD']}/services/fashion/{service}/fashion-{service}"
+        known = set(re.findall(r"^  ([A-Z][A-Z0-9_]+) ", subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout, re.M))
+        container = find(things, "Deployment", f"fashion-{service}")["spec"]["template"]["spec"]["containers"][0]
+        given = {item["name"] for item in container["env"]} - {"GRPC_XDS_BOOTSTRAP"}
+        for item in container.get("envFrom", []):
+            given |= find(things, "ConfigMap", item["configMapRef"]["name"])["data"].keys()
+        assert given <= known, service
+        assert {name for name in known if name.startswith("MESH_PEER_")} | {"DATABASE_URL", "NATS_URL"} <= given, service
+
+
+def test_calls_come_in_and_go_out_as_the_values_say(things):
+    calls = {service: set(yaml.safe_load((FASHION / "values.yaml").read_text())["services"][service].get("calls", [])) for service in SERVICES}
+    def peers(rules, side):
+        return {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"].removeprefix("fashion-")
+                for rule in rules for peer in rule.get(side, []) if {"port": 9090, "protocol": "TCP"} in rule["ports"]}
+    for service in SERVICES:
+        spec = find(things, "NetworkPolicy", f"fashion-{service}")["spec"]
+        assert peers(spec["ingress"], "from") == {caller for caller in SERVICES if service in calls[caller]} | {"client"}
+        assert peers(spec["egress"], "to") == calls[service]
+
+
+def test_only_the_modes_with_istio_render_its_kinds(things):
+    mode = json.loads(find(things, "ConfigMap", "fashion-policy")["data"]["policy.json"])["mode"]
+    assert {thing["kind"] for thing in things} & ISTIO_KINDS == {
+        "library": set(), "istio": ISTIO_KINDS, "proxyless": {"VirtualService", "DestinationRule"}}[mode]
+
+
+def test_a_policy_change_changes_no_pod():
+    def without_policy(things):
+        return [thing for thing in things if thing["kind"] not in ("ConfigMap", "Secret")]
+    assert without_policy(objects(rendered(EMBEDDED))) == without_policy(objects(rendered(overlay(EMBEDDED, {"mesh": {"routes": {"pay": {"timeout": "400ms"}}}}))))
+
+
+def test_a_service_is_at_most_15_lines_of_values():
+    text = (FASHION / "values.yaml").read_text()
+    block = re.search(r"^services:\n((?:  .*\n)+)", text, re.M)[1]
+    assert max(len(part.splitlines()) for part in re.split(r"(?m)^(?=  [a-z])", block)) <= 15
+
+
+def test_the_library_chart_knows_no_system():
+    words = re.compile("|".join(("fashion", "customercenter", "payment", "reserve", r"\bproduct\b")), re.I)
+    for path in sorted((COMMON / "templates").iterdir()):
+        assert not words.search(path.read_text()), path.name
+
+
+def test_another_system_is_values_on_the_same_library(tmp_path):
+    chart = tmp_path / "acme"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "charts").mkdir()
+    (chart / "files").mkdir()
+    (chart / "charts/mesh-common").symlink_to(COMMON)
+    (chart / "templates/all.yaml").write_text('{{ include "mesh.all" . }}\n')
+    (chart / "values.schema.json").write_text((FASHION / "values.schema.json").read_text())
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: acme\nversion: 0.1.0\nappVersion: '7'\ndependencies: [{name: mesh-common, version: 0.1.0, repository: 'file://x'}]\n")
+    (chart / "files/methods.json").write_text(json.dumps({"acme.v1.Hello": {"Greet": {"idempotency": "IDEMPOTENCY_UNKNOWN", "kind": "UNARY"}}}))
+    own = yaml.safe_load((FASHION / "values.yaml").read_text())
+    own |= {"mesh": {"mode": "istio", "defaults": {"route": {"timeout": "1s"}}}, "services": {
+        "hello": {"grpcServices": ["acme.v1.Hello"]}, "front-door": {"calls": ["hello"], "database": {"enabled": False}, "events": False}},
+        "tests": {"image": {}, "calls": {"hello": {"service": "hello", "method": "acme.v1.Hello/Greet"}}}}
+    (chart / "values.yaml").write_text(yaml.safe_dump(own))
+    things = objects(rendered(EMBEDDED, chart=chart))
+    rule = find(things, "VirtualService", "fashion-hello")["spec"]["http"][0]
+    assert rule["match"] == [{"uri": {"exact": "/acme.v1.Hello/Greet"}}] and rule["retries"] == {"attempts": 0}
+    env = find(things, "Deployment", "fashion-front-door")["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {item["name"] for item in env} & {"DATABASE_URL", "NATS_URL", "MESH_PEER_HELLO"} == {"MESH_PEER_HELLO"}
+
+
+def test_the_schema_is_closed_and_says_what_each_value_is():
+    schema = json.loads((FASHION / "values.schema.json").read_text())
+    def walk(node, place):
+        if isinstance(node, dict):
+            for name, member in node.get("properties", {}).items():
+                if isinstance(member, dict) and place != "defaults":
+                    target = schema["$defs"][member["$ref"].rsplit("/", 1)[1]] if "$ref" in member else {}
+                    assert "description" in member or "description" in target or set(member) <= {"required", "properties"}, f"{place}.{name}"
+            if node.get("type") == "object" and "properties" in node and place != "$defs.probe":
+                assert node.get("additionalProperties") is not None, place
+            for name, member in node.items():
+                walk(member, name if place == "properties" or not place else f"{place}.{name}")
+    walk(schema, "")
+
+
+@pytest.mark.parametrize("chart", [FASHION, COMMON], ids=lambda path: path.name)
+def test_lint_has_nothing_to_say(chart):
+    arguments = [f"--values={path}" for path in CI[:1]] if chart == FASHION else []
+    process = subprocess.run([os.environ["HELM"], "lint", "--strict", str(chart), *arguments], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_lint_has_nothing_to_say_of_any_values():
+    for path in CI:
+        process = subprocess.run([os.environ["HELM"], "lint", "--strict", str(FASHION), "--values", str(path)], capture_output=True, text=True, check=False)
+        assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_a_package_has_all_that_it_needs(tmp_path):
+    subprocess.run([os.environ["HELM"], "package", str(FASHION), "--destination", str(tmp_path)], capture_output=True, check=True)
+    with tarfile.open(next(tmp_path.glob("*.tgz"))) as package:
+        names = package.getnames()
+        package.extractall(tmp_path)
+    assert "fashion/charts/mesh-common/files/fields.json" in names and not [name for name in names if "/ci/" in name or name.endswith("_test.yaml")]
+    def without_chance(text):
+        return [thing for thing in objects(text) if thing["kind"] != "Secret"]
+    assert without_chance(rendered(EMBEDDED, chart=tmp_path / "fashion")) == without_chance(rendered(EMBEDDED))
+
+
+def test_the_versions_agree():
+    chart, own = yaml.safe_load((FASHION / "Chart.yaml").read_text()), yaml.safe_load((FASHION / "values.yaml").read_text())
+    assert chart["appVersion"] == own["image"]["tag"] == re.search(r"project\(cmesh VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    lock, common = yaml.safe_load((FASHION / "Chart.lock").read_text()), yaml.safe_load((COMMON / "Chart.yaml").read_text())
+    assert common["version"] == chart["dependencies"][0]["version"] == lock["dependencies"][0]["version"]
+
+
+def test_a_secret_is_the_same_for_the_database_and_for_its_service():
+    things = objects(rendered(EMBEDDED))
+    made = find(things, "Secret", "fashion-postgres")["data"]
+    assert made.keys() == {"superuser", *SERVICES} and len(set(made.values())) == len(SERVICES) + 1
+    for service in SERVICES:
+        url = base64.b64decode(find(things, "Secret", f"fashion-{service}-database")["data"]["url"]).decode()
+        secret = base64.b64decode(made[service]).decode()
+        assert url == f"postgresql://fashion_{service}:{secret}@fashion-postgres.shop.svc.cluster.local:5432/fashion"
+
+
+def test_the_readme_is_what_helm_docs_writes_and_every_value_is_in_it(tmp_path):
+    chart = tmp_path / "fashion"
+    chart.mkdir()
+    for name in ("Chart.yaml", "values.yaml", "README.md.gotmpl"):
+        (chart / name).write_text((FASHION / name).read_text())
+    subprocess.run([os.environ["HELM_DOCS"], "-c", str(chart)], capture_output=True, check=True)
+    assert (chart / "README.md").read_text() == (FASHION / "README.md").read_text(), "helm-docs -c helm/fashion"
+    assert not re.findall(r"^.*\|  \|$", (FASHION / "README.md").read_text(), re.M)
