@@ -6,6 +6,24 @@
 sidecar.istio.io/inject: {{ ternary "false" "true" (eq .mode "library") | quote }}
 {{- end -}}
 
+{{/*
+The proxy is there before the service and until its last call has ended. Database and broker are none of its matters: a
+migration runs before it, and they speak before their clients do.
+*/}}
+{{- define "mesh.injection.annotations" }}
+{{- $end := .service.termination -}}
+{{- $values := .context.values -}}
+{{- $drain := printf "%ds" (add $end.preStopSeconds $end.lameDuckSeconds $end.drainSeconds) -}}
+{{- if eq .context.mode "proxyless" }}
+inject.istio.io/templates: grpc-agent
+{{- else if eq .context.mode "istio" }}
+traffic.sidecar.istio.io/excludeOutboundPorts: {{ printf "%v,%v" (include "mesh.postgres.port" $values) (include "mesh.nats.port" $values) | quote }}
+{{- end }}
+{{- if ne .context.mode "library" }}
+proxy.istio.io/config: {{ dict "holdApplicationUntilProxyStarts" true "terminationDrainDuration" $drain | toJson | squote }}
+{{- end }}
+{{- end -}}
+
 {{/* mesh.rule.retries POLICY: always there, as Istio would retry twice by itself. */}}
 {{- define "mesh.rule.retries" -}}
 {{- $attempts := int64 (index . "retries.attempts") -}}
@@ -209,20 +227,12 @@ spec:
   workloadSelector:
     labels:
       {{- include "mesh.selector" .self | nindent 6 }}
-  outboundTrafficPolicy:
-    {{- /* A database or broker outside of the release is none of the mesh's hosts. */}}
-    mode: {{ ternary "REGISTRY_ONLY" "ALLOW_ANY" (and (eq $context.values.postgres.mode "embedded") (eq $context.values.nats.mode "embedded")) }}
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
   egress:
     - hosts:
         - {{ $context.values.istio.namespace }}/*
         {{- range $peer := .service.calls }}
         - ./{{ include "mesh.host" (list $context $peer) }}
-        {{- end }}
-        {{- if and .service.database.enabled (eq $context.values.postgres.mode "embedded") }}
-        - ./{{ include "mesh.host" (list $context "postgres") }}
-        {{- end }}
-        {{- if and .service.events (eq $context.values.nats.mode "embedded") }}
-        - ./{{ include "mesh.host" (list $context "nats") }}
         {{- end }}
 {{- end -}}
 {{- end -}}

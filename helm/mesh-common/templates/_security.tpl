@@ -114,10 +114,17 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{- define "mesh.postgres.port" -}}
+{{- ternary .postgres.external.port 5432 (eq .postgres.mode "external") -}}
+{{- end -}}
+{{- define "mesh.nats.port" -}}
+{{- ternary .nats.external.port 4222 (eq .nats.mode "external") -}}
+{{- end -}}
+
 {{- define "mesh.networkpolicy.stores" -}}
 {{- $values := .context.values }}
 {{- if .service.database.enabled }}
-- ports: [{port: {{ ternary $values.postgres.external.port 5432 (eq $values.postgres.mode "external") }}, protocol: TCP}]
+- ports: [{port: {{ include "mesh.postgres.port" $values }}, protocol: TCP}]
   {{- if eq $values.postgres.mode "embedded" }}
   to:
     - podSelector:
@@ -131,7 +138,7 @@ spec:
   {{- end }}
 {{- end }}
 {{- if .service.events }}
-- ports: [{port: {{ ternary $values.nats.external.port 4222 (eq $values.nats.mode "external") }}, protocol: TCP}]
+- ports: [{port: {{ include "mesh.nats.port" $values }}, protocol: TCP}]
   {{- if eq $values.nats.mode "embedded" }}
   to:
     - podSelector:

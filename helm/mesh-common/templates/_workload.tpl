@@ -83,10 +83,7 @@ spec:
 {{- if .service.settings }}
 checksum/settings: {{ toJson .service.settings | sha256sum }}
 {{- end }}
-{{- if eq .context.mode "proxyless" }}
-inject.istio.io/templates: grpc-agent
-proxy.istio.io/config: '{"holdApplicationUntilProxyStarts": true}'
-{{- end }}
+{{- include "mesh.injection.annotations" . }}
 {{- with .service.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
