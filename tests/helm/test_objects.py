@@ -10,7 +10,7 @@ import tarfile
 import pytest
 import yaml
 
-from charts import EMBEDDED, FASHION, ROOT, SERVICES, find, objects, overlay, rendered
+from charts import EMBEDDED, FASHION, ROOT, SERVICES, find, objects, overlay, rendered, template
 
 CI = sorted((FASHION / "ci").glob("*-values.yaml"))
 COMMON = ROOT / "helm/mesh-common"
@@ -172,26 +172,49 @@ def test_the_library_chart_knows_no_system():
         assert not words.search(path.read_text()), path.name
 
 
-def test_another_system_is_values_on_the_same_library(tmp_path):
-    chart = tmp_path / "acme"
-    (chart / "templates").mkdir(parents=True)
-    (chart / "charts").mkdir()
-    (chart / "files").mkdir()
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory):
+    """The chart of another system, with methods of all kinds."""
+    chart = tmp_path_factory.mktemp("system") / "acme"
+    for folder in ("templates", "charts", "files"):
+        (chart / folder).mkdir(parents=True)
     (chart / "charts/mesh-common").symlink_to(COMMON)
     (chart / "templates/all.yaml").write_text('{{ include "mesh.all" . }}\n')
     (chart / "values.schema.json").write_text((FASHION / "values.schema.json").read_text())
-    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: acme\nversion: 0.1.0\nappVersion: '7'\ndependencies: [{name: mesh-common, version: 0.1.0, repository: 'file://x'}]\n")
-    (chart / "files/methods.json").write_text(json.dumps({"acme.v1.Hello": {"Greet": {"idempotency": "IDEMPOTENCY_UNKNOWN", "kind": "UNARY"}}}))
+    (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "acme", "version": "0.1.0", "appVersion": "7", "dependencies": [
+        {"name": "mesh-common", "version": "0.1.0", "repository": "file://../mesh-common"}]}))
+    (chart / "files/methods.json").write_text(json.dumps({"acme.v1.Hello": {
+        "Greet": {"idempotency": "IDEMPOTENCY_UNKNOWN", "kind": "UNARY"}, "Ask": {"idempotency": "NO_SIDE_EFFECTS", "kind": "UNARY"},
+        "Send": {"idempotency": "IDEMPOTENT", "kind": "CLIENT_STREAMING"}, "Chat": {"idempotency": "IDEMPOTENT", "kind": "BIDI_STREAMING"}}}))
     own = yaml.safe_load((FASHION / "values.yaml").read_text())
-    own |= {"mesh": {"mode": "istio", "defaults": {"route": {"timeout": "1s"}}}, "services": {
+    own |= {"mesh": {"mode": "istio", "defaults": {"route": {"timeout": "1s", "retries": {"perTryTimeout": "300ms"}}}}, "services": {
         "hello": {"grpcServices": ["acme.v1.Hello"]}, "front-door": {"calls": ["hello"], "database": {"enabled": False}, "events": False}},
         "tests": {"image": {}, "calls": {"hello": {"service": "hello", "method": "acme.v1.Hello/Greet"}}}}
     (chart / "values.yaml").write_text(yaml.safe_dump(own))
-    things = objects(rendered(EMBEDDED, chart=chart))
-    rule = find(things, "VirtualService", "fashion-hello")["spec"]["http"][0]
-    assert rule["match"] == [{"uri": {"exact": "/acme.v1.Hello/Greet"}}] and rule["retries"] == {"attempts": 0}
+    return chart
+
+
+def test_another_system_is_values_on_the_same_library(acme):
+    things = objects(rendered(EMBEDDED, chart=acme))
+    rules = {rule["match"][0]["uri"].get("exact"): rule for rule in find(things, "VirtualService", "fashion-hello")["spec"]["http"]}
+    assert rules["/acme.v1.Hello/Ask"]["retries"]["attempts"] == 2 and rules["/acme.v1.Hello/Ask"]["retries"]["perTryTimeout"] == "300ms"
+    for method in ("Greet", "Send", "Chat"):
+        assert rules[f"/acme.v1.Hello/{method}"]["retries"] == {"attempts": 0}
+        assert ("timeout" in rules[f"/acme.v1.Hello/{method}"]) == (method == "Greet")
     env = find(things, "Deployment", "fashion-front-door")["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {item["name"] for item in env} & {"DATABASE_URL", "NATS_URL", "MESH_PEER_HELLO"} == {"MESH_PEER_HELLO"}
+
+
+@pytest.mark.parametrize("method, retries, says", [
+    ("Greet", {"attempts": 1}, "mesh.routes.x.retries is set, expected none for Greet: its .proto marks it neither IDEMPOTENT nor NO_SIDE_EFFECTS"),
+    ("Greet", {"backoff": "10ms"}, "mesh.routes.x.retries is set, expected none for Greet"),
+    ("Send", {"attempts": 1}, "mesh.routes.x.retries is set, expected none for Send, whose caller streams"),
+    ("Chat", {"retryOn": ["reset", "unavailable"]}, "mesh.routes.x.retries is set, expected none for Chat, whose caller streams")])
+def test_retries_are_refused_for_a_method_that_may_not_be_repeated(acme, method, retries, says):
+    route = {"service": "hello", "grpcService": "acme.v1.Hello", "methods": [method], "retries": retries}
+    for mode in ("library", "istio", "proxyless"):
+        process = template(overlay(EMBEDDED, {"mesh": {"mode": mode, "defaults": {"route": {"retries": None}}, "routes": {"x": route}}}), chart=acme)
+        assert process.returncode != 0 and says in process.stderr
 
 
 def test_the_schema_is_closed_and_says_what_each_value_is():
