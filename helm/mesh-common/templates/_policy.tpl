@@ -92,11 +92,19 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- include "mesh.policy.calls" . -}}
 {{- end -}}
 
+{{/* mesh.balancer {mode, flat, place} */}}
+{{- define "mesh.balancer" -}}
+{{- if and (eq .mode "proxyless") (eq (default "" .flat.loadBalancer) "LEAST_REQUEST") -}}
+{{- fail (printf "%s.loadBalancer is LEAST_REQUEST, expected ROUND_ROBIN or none in mode proxyless: the gRPC core balances there and knows no other." .place) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "mesh.policy.destinations" -}}
 {{- $context := . -}}
 {{- $mesh := .values.mesh -}}
 {{- $defaults := dict -}}
 {{- include "mesh.flatten" (dict "mode" .mode "place" "mesh.defaults.destination" "table" .fields.destination "in" $mesh.defaults.destination "into" $defaults) -}}
+{{- include "mesh.balancer" (dict "mode" .mode "flat" $defaults "place" "mesh.defaults.destination") -}}
 {{- $own := dict -}}
 {{- range $name, $destination := $mesh.destinations -}}
 {{- if not (hasKey $context.services $name) -}}
@@ -104,6 +112,7 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- end -}}
 {{- $flat := dict -}}
 {{- include "mesh.flatten" (dict "mode" $context.mode "place" (printf "mesh.destinations.%s" $name) "table" $context.fields.destination "in" $destination "into" $flat) -}}
+{{- include "mesh.balancer" (dict "mode" $context.mode "flat" $flat "place" (printf "mesh.destinations.%s" $name)) -}}
 {{- $_ := set $own $name $flat -}}
 {{- end -}}
 {{- $destinations := dict -}}
@@ -112,10 +121,6 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- include "mesh.standard" (dict "table" $context.fields.destination "into" $policy) -}}
 {{- include "mesh.overlay" (list $policy $defaults) -}}
 {{- include "mesh.overlay" (list $policy (default (dict) (index $own $name))) -}}
-{{- $balancer := default $defaults.loadBalancer (default (dict) (index $own $name)).loadBalancer -}}
-{{- if and (eq $context.mode "proxyless") (eq (default "" $balancer) "LEAST_REQUEST") -}}
-{{- fail (printf "mesh.destinations.%s.loadBalancer is LEAST_REQUEST, expected ROUND_ROBIN or none in mode proxyless: the gRPC core balances there and knows no other." $name) -}}
-{{- end -}}
 {{- $_ := set $destinations $name $policy -}}
 {{- end -}}
 {{- $_ := set . "destinations" $destinations -}}
