@@ -51,6 +51,9 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- if and (hasKey $field "proxylessMax") (gt (int64 $at) (int64 $field.proxylessMax)) -}}
 {{- fail (printf "%s is %d, expected at most %d in mode proxyless." $place (int64 $at) (int64 $field.proxylessMax)) -}}
 {{- end -}}
+{{- if and (hasKey $field "proxylessOnly") (ne $at $field.proxylessOnly) -}}
+{{- fail (printf "%s is %s, expected %s or none in mode proxyless: the gRPC core knows no other." $place $at $field.proxylessOnly) -}}
+{{- end -}}
 {{- end -}}
 {{- $_ := set $.into $path $at -}}
 {{- end -}}
@@ -92,19 +95,11 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- include "mesh.policy.calls" . -}}
 {{- end -}}
 
-{{/* mesh.balancer {mode, flat, place} */}}
-{{- define "mesh.balancer" -}}
-{{- if and (eq .mode "proxyless") (eq (default "" .flat.loadBalancer) "LEAST_REQUEST") -}}
-{{- fail (printf "%s.loadBalancer is LEAST_REQUEST, expected ROUND_ROBIN or none in mode proxyless: the gRPC core balances there and knows no other." .place) -}}
-{{- end -}}
-{{- end -}}
-
 {{- define "mesh.policy.destinations" -}}
 {{- $context := . -}}
 {{- $mesh := .values.mesh -}}
 {{- $defaults := dict -}}
 {{- include "mesh.flatten" (dict "mode" .mode "place" "mesh.defaults.destination" "table" .fields.destination "in" $mesh.defaults.destination "into" $defaults) -}}
-{{- include "mesh.balancer" (dict "mode" .mode "flat" $defaults "place" "mesh.defaults.destination") -}}
 {{- $own := dict -}}
 {{- range $name, $destination := $mesh.destinations -}}
 {{- if not (hasKey $context.services $name) -}}
@@ -112,7 +107,6 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- end -}}
 {{- $flat := dict -}}
 {{- include "mesh.flatten" (dict "mode" $context.mode "place" (printf "mesh.destinations.%s" $name) "table" $context.fields.destination "in" $destination "into" $flat) -}}
-{{- include "mesh.balancer" (dict "mode" $context.mode "flat" $flat "place" (printf "mesh.destinations.%s" $name)) -}}
 {{- $_ := set $own $name $flat -}}
 {{- end -}}
 {{- $destinations := dict -}}

@@ -422,6 +422,9 @@ static void write_chart_row(const struct mesh__field *field)
     if (field->proxyless_max > 0) {
         mesh__text_printf(&row, ", \"proxylessMax\": %" PRId64, field->proxyless_max);
     }
+    if (field->proxyless_only != NULL) {
+        mesh__text_printf(&row, ", \"proxylessOnly\": \"%s\"", field->proxyless_only);
+    }
     line("%s},", row.bytes);
     free(row.bytes);
 }
