@@ -6,6 +6,7 @@
 #include "rpc/client_call.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- the policy in force -------------------------------------------------------------------- */
 
@@ -57,6 +58,41 @@ struct mesh__policy *mesh__client_policy(struct mesh_client *client,
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/*
+ * A sidecar finds its rules by the host, as its services are called, without the dot at its end;
+ * and who is healthy is its business.
+ */
+static struct mesh__endpoints *behind_sidecar(const struct mesh_client *client, const char *target)
+{
+    char *host = mesh__strdup(target);
+    char *dot = strstr(host, ".:");
+    struct mesh__endpoints *endpoints;
+
+    if (dot != NULL) {
+        memmove(dot, dot + 1, strlen(dot)); /* the end, too */
+    }
+    endpoints = mesh__endpoints_new(&(struct mesh__endpoints_options){
+        .name = client->name, .target = target, .authority = host});
+    free(host);
+    return endpoints;
+}
+
+static struct mesh__endpoints *find_endpoints(const struct mesh_client *client, const char *target,
+                                              bool of_service)
+{
+    struct mesh__policy *policy = mesh__policies_take(client->policies);
+    bool sidecar = mesh__policy_mode(policy) == MESH__MODE_ISTIO;
+
+    mesh__policy_release(policy);
+    if (sidecar) {
+        return behind_sidecar(client, target);
+    }
+    return mesh__endpoints_new(&(struct mesh__endpoints_options){.name = client->name,
+                                                                 .target = target,
+                                                                 .authority = client->name,
+                                                                 .watch_health = of_service});
+}
+
 static struct mesh_client *client_new(const struct mesh__client_options *options, bool of_service)
 {
     struct mesh_client *client = mesh__calloc(1, sizeof *client);
@@ -73,7 +109,7 @@ static struct mesh_client *client_new(const struct mesh__client_options *options
     client->workers.above = options->waiting;
     client->budget = mesh__retry_budget_new(&(struct mesh__retry_budget_settings){0});
     mesh__client_counts_make(&client->counts, client->name);
-    client->endpoints = mesh__endpoints_new(client->name, options->target, of_service);
+    client->endpoints = find_endpoints(client, options->target, of_service);
     mesh__policy_release(mesh__client_policy(client, &destination));
     return client;
 }

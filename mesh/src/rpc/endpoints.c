@@ -43,6 +43,7 @@ struct endpoint {
 
 struct mesh__endpoints {
     char *name;
+    char *authority;
     struct mesh__resolver *resolver; /* NULL: the target is the only endpoint */
     bool watch_health;
     struct mesh__ejection *ejection;
@@ -143,7 +144,7 @@ static void add(struct mesh__endpoints *endpoints, const char *address)
 {
     /* What stands behind such a name is the core's: its rules are found by the name itself. */
     bool xds = mesh__target_is_xds(address);
-    const struct wire_channel_options options = {.authority = xds ? NULL : endpoints->name,
+    const struct wire_channel_options options = {.authority = xds ? NULL : endpoints->authority,
                                                  .watch_health = endpoints->watch_health && !xds};
     struct endpoint *endpoint = mesh__calloc(1, sizeof(*endpoint));
 
@@ -438,15 +439,16 @@ void mesh__endpoints_set(struct mesh__endpoints *endpoints,
     pthread_mutex_unlock(&endpoints->mutex);
 }
 
-struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target, bool watch_health)
+struct mesh__endpoints *mesh__endpoints_new(const struct mesh__endpoints_options *options)
 {
     struct mesh__endpoints *endpoints = mesh__calloc(1, sizeof(*endpoints));
-    const char *const labels[] = {"destination", name, NULL};
+    const char *const labels[] = {"destination", options->name, NULL};
     const struct mesh__resolver_events events = {
         .changed = on_addresses, .failed = on_lookup_failed, .arg = endpoints};
 
-    endpoints->name = mesh__strdup(name);
-    endpoints->watch_health = watch_health;
+    endpoints->name = mesh__strdup(options->name);
+    endpoints->authority = mesh__strdup(options->authority);
+    endpoints->watch_health = options->watch_health;
     endpoints->ejections = mesh_counter("mesh_client_ejections_total",
                                         "Endpoints that were ejected for a time.", labels);
     endpoints->panics =
@@ -459,10 +461,10 @@ struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target
     mesh__condition_init(&endpoints->stirred);
     endpoints->queue = mesh__wire->queue_new();
     mesh__thread_start(&endpoints->thread, "mesh-peer", watch_main, endpoints);
-    endpoints->resolver = mesh__resolver_new(target, &events);
+    endpoints->resolver = mesh__resolver_new(options->target, &events);
     if (endpoints->resolver == NULL) {
         pthread_mutex_lock(&endpoints->mutex);
-        add(endpoints, target);
+        add(endpoints, options->target);
         pthread_mutex_unlock(&endpoints->mutex);
     }
     return endpoints;
@@ -491,6 +493,7 @@ void mesh__endpoints_free(struct mesh__endpoints *endpoints)
     pthread_cond_destroy(&endpoints->ended);
     pthread_cond_destroy(&endpoints->stirred);
     pthread_mutex_destroy(&endpoints->mutex);
+    free(endpoints->authority);
     free(endpoints->name);
     free(endpoints);
 }

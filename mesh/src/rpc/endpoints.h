@@ -14,13 +14,16 @@
 struct mesh__text;
 struct mesh__endpoints;
 
-/*
- * name: of the destination, for its peers (authority), log and metrics. target: what the resolver
- * takes, or else one endpoint of any name that the gRPC core knows. Connecting begins at once.
- * watch_health: who does not say SERVING is not ready.
- */
-struct mesh__endpoints *mesh__endpoints_new(const char *name, const char *target,
-                                            bool watch_health);
+struct mesh__endpoints_options {
+    const char *name; /* of the destination, for log and metrics */
+    const char
+        *target; /* what the resolver takes, or else one endpoint of any name that the core knows */
+    const char *authority; /* what peers are called by (:authority) */
+    bool watch_health;     /* who does not say SERVING is not ready */
+};
+
+/* Connecting begins at once. */
+struct mesh__endpoints *mesh__endpoints_new(const struct mesh__endpoints_options *options);
 /* After the last attempt has ended; NULL is fine. */
 void mesh__endpoints_free(struct mesh__endpoints *endpoints);
 /* Other rules from now on; what was counted is kept. */

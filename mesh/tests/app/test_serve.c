@@ -699,7 +699,7 @@ TEST(a_peer_that_is_found_by_xds_is_taken_in_mode_proxyless_alone)
     write_policy_of("proxyless", "");
     child_start(&child, shop_main, argv, env);
     CHECK(child_wait_text(&child, "\"serving\""));
-    CHECK(strstr(said(), "client_new stock xds:///stock\n") != NULL);
+    CHECK(strstr(said(), "client_new stock xds:///stock, ") != NULL);
     write_policy_of("istio", "");
     CHECK(child_wait_text(&child, "the policy is refused, the one before stays in force: "));
     CHECK_INT(finish(SIGTERM), 0);

@@ -61,7 +61,9 @@ static struct mesh__text policy_text(const struct governed *governed)
     struct mesh__text raw = {0};
     struct mesh__text text = {0};
 
-    add(&raw, "{'schema':'mesh-policy/v1','mode':'library','defaults':{'route':{");
+    add(&raw, "{'schema':'mesh-policy/v1','mode':'");
+    add(&raw, options->mode != NULL ? options->mode : "library");
+    add(&raw, "','defaults':{'route':{");
     add(&raw, options->route);
     add(&raw, "},'destination':{");
     add(&raw, options->destination);

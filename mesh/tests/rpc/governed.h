@@ -17,6 +17,7 @@
 /* Parts of a policy, each an object's inside with ' for ". NULL: nothing of it. */
 struct governed_options {
     const char *target;
+    const char *mode;            /* NULL: library */
     const char *route;           /* of defaults.route */
     const char *destination;     /* of defaults.destination */
     const char *routes;          /* whose service is SELF */

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "rpc/resolver.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -254,22 +255,55 @@ TEST(who_has_tried_enough_says_so)
 
 /* ---- to whom -------------------------------------------------------------------------------- */
 
-/* Whatever its address is. */
-TEST(a_peer_is_called_by_the_name_of_its_destination)
+/* It answers the first stream, which is the watch of health if there is one, with UNIMPLEMENTED. */
+static struct raw_peer *peer_that_knows_nothing(char *ret_target)
 {
-    struct raw_bytes answer = {0};
-    struct raw_peer *raw;
-    char target[32];
+    static struct raw_bytes answer; /* the peer reads it as long as it lives */
 
+    answer.size = 0;
     add_fields(&answer, RAW_END_STREAM, 3,
                (const char *[]){":status", "200", "content-type", "application/grpc", "grpc-status",
                                 "5", NULL});
-    raw = peer_of_bytes(&answer, target);
+    return peer_of_bytes(&answer, ret_target);
+}
+
+/* Whatever its address is. */
+TEST(a_peer_is_called_by_the_name_of_its_destination)
+{
+    char target[32];
+    struct raw_peer *raw = peer_that_knows_nothing(target);
+
     governed_start(&governed, &(struct governed_options){.target = target, .destination = QUIET});
     CHECK_INT(governed_call(&governed, "Buy"), MESH_NOT_FOUND);
     CHECK(raw_peer_has_received(raw, governed.name));
     CHECK(!raw_peer_has_received(raw, target));
     governed_done(&governed);
+    raw_peer_free(raw);
+}
+
+static int look_up_here(const char *host, const char *service, const struct addrinfo *hints,
+                        struct addrinfo **ret_first)
+{
+    return strcmp(host, "shop-payment.") == 0 ? getaddrinfo("127.0.0.1", service, hints, ret_first)
+                                              : EAI_NONAME;
+}
+
+TEST(behind_a_sidecar_it_is_called_by_its_host)
+{
+    static const struct mesh__dns dns = {look_up_here, freeaddrinfo};
+    const struct mesh__dns *real_dns = mesh__dns;
+    char target[32];
+    char host[48];
+    struct raw_peer *raw = peer_that_knows_nothing(target);
+
+    mesh__dns = &dns;
+    (void)snprintf(host, sizeof host, "shop-payment.%s", strchr(target, ':'));
+    governed_start(&governed, &(struct governed_options){.target = host, .mode = "istio"});
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNIMPLEMENTED); /* nobody watches health */
+    (void)snprintf(host, sizeof host, "shop-payment%s", strchr(target, ':'));
+    CHECK(raw_peer_has_received(raw, host));
+    governed_done(&governed);
+    mesh__dns = real_dns;
     raw_peer_free(raw);
 }
 
