@@ -208,6 +208,17 @@ static struct server_call *take(struct worker *worker)
     return call;
 }
 
+/* A wait that says nothing of how much there is to do. */
+#define SHORT_WAIT_NS (10 * MESH_NS_PER_MS)
+
+/* More than half of its time has passed. */
+static bool has_waited(const struct server_call *call, int64_t now_ns)
+{
+    int64_t waited_ns = now_ns - call->started_ns;
+
+    return waited_ns > SHORT_WAIT_NS && waited_ns > call->deadline_ns - now_ns;
+}
+
 /*
  * Work is not begun if nobody waits for the answer any more, or will by then: more calls that come
  * than can be done would all be begun just before their ends, and none answered in time.
@@ -222,7 +233,7 @@ static bool drop(struct server_call *call, struct mesh_ctx *ctx)
     } else if (atomic_load_explicit(&call->cancelled, memory_order_acquire)) {
         mesh__call_refuse(call, ctx, MESH_CANCELLED, "cancelled",
                           "the client went away before the call's turn came");
-    } else if (now_ns - call->started_ns > call->deadline_ns - now_ns) {
+    } else if (has_waited(call, now_ns)) {
         mesh__call_refuse(call, ctx, MESH_RESOURCE_EXHAUSTED, "waited",
                           "the server has too much to do: half of the time passed before the "
                           "call's turn came");
