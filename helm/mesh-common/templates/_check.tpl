@@ -7,6 +7,7 @@
 {{- end -}}
 {{- include "mesh.check.mode" . -}}
 {{- include "mesh.check.stores" . -}}
+{{- include "mesh.check.secrets" . -}}
 {{- include "mesh.check.offers" . -}}
 {{- range $name, $service := .services -}}
 {{- include "mesh.check.service" (dict "context" $ "name" $name "service" $service) -}}
@@ -42,6 +43,42 @@
 {{- end -}}
 {{- if and (eq $nats.mode "external") (contains "@" ($nats.external.url | default "")) -}}
 {{- fail "nats.external.url has a user in it, expected it in a Secret: nats.external.existingSecret with the key url." -}}
+{{- end -}}
+{{- end -}}
+
+{{/* mesh.check.secret (list CONTEXT PATH NAME KEY): it would only be seen in the events of pods. Without a cluster nothing is found, and nothing said. */}}
+{{- define "mesh.check.secret" -}}
+{{- $context := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $name := index . 2 -}}
+{{- $key := index . 3 -}}
+{{- if lookup "v1" "ServiceAccount" $context.namespace "default" -}}
+{{- $secret := lookup "v1" "Secret" $context.namespace $name -}}
+{{- if not $secret -}}
+{{- fail (printf "%s: there is no Secret %q in the namespace %s, expected one with the key %q." $path $name $context.namespace $key) -}}
+{{- end -}}
+{{- if not (hasKey ($secret.data | default dict) $key) -}}
+{{- fail (printf "%s: the Secret %q in the namespace %s has no key %q." $path $name $context.namespace $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mesh.check.secrets" -}}
+{{- $postgres := .values.postgres -}}
+{{- $nats := .values.nats.external -}}
+{{- range $name, $service := .services -}}
+{{- $own := $service.database -}}
+{{- if and $own.enabled (eq $postgres.mode "external") -}}
+{{- $path := ternary (printf "services.%s.database.existingSecret" $name) "postgres.external.existingSecret" (not (empty $own.existingSecret)) -}}
+{{- $secret := $own.existingSecret | default $postgres.external.existingSecret -}}
+{{- include "mesh.check.secret" (list $ $path $secret ($own.key | default $name)) -}}
+{{- if $own.sessionKey -}}
+{{- include "mesh.check.secret" (list $ $path $secret $own.sessionKey) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .values.nats.mode "external") $nats.existingSecret -}}
+{{- include "mesh.check.secret" (list . "nats.external.existingSecret" $nats.existingSecret "url") -}}
 {{- end -}}
 {{- end -}}
 

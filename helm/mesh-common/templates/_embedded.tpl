@@ -293,6 +293,8 @@ port: 4222
 http_port: 8222
 jetstream {
   store_dir: /data
+  {{- /* Else three quarters of the node's. Streams are in files. */}}
+  max_memory_store: 67108864
   max_file_store: {{ int64 .maxFileStoreBytes }}
 }
 authorization {

@@ -326,9 +326,13 @@ metadata:
     helm.sh/hook: pre-install,pre-upgrade
     helm.sh/hook-weight: "-5"
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    {{- /* What it said, in the end of helm install (since Helm 3.18). */}}
+    helm.sh/hook-output-log-policy: hook-failed
 spec:
   backoffLimit: {{ .context.values.migration.retries }}
   activeDeadlineSeconds: {{ .context.values.migration.deadlineSeconds }}
+  {{- /* A hook is no part of the release: nobody else removes one that has failed. */}}
+  ttlSecondsAfterFinished: 600
   template:
     metadata:
       labels:
