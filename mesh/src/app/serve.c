@@ -424,6 +424,7 @@ static void stop_all(struct mesh_app *app)
     mesh__server_free(app->server);
     mesh__events_free(app->events);
     mesh__leases_free(app->leases);
+    mesh__http_stop(app->http); /* its pages show what ends now */
     mesh__client_thread_done();
     pthread_mutex_lock(&app->peers_mutex);
     for (size_t i = 0; i < app->n_peers; i++) {
@@ -434,7 +435,6 @@ static void stop_all(struct mesh_app *app)
     pthread_mutex_unlock(&app->peers_mutex);
     mesh__policies_free(app->policies);
     mesh__db_free(app->db);
-    mesh__http_stop(app->http);
     mesh__signals_free(app->signals);
     mesh__readiness_free(app->readiness);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_parts.h"
 
+#include "app/http.h"
 #include "core/text.h"
 #include "db/db_impl.h"
 #include "events/events.h"
@@ -164,6 +165,27 @@ void mesh__lease_left(struct mesh__lease_group *group, size_t i)
     (void)group;
     (void)i;
 }
+
+/* ---- real parts, by --wrap ------------------------------------------------------------------ */
+
+/* The linker wants these names. NOLINTBEGIN(bugprone-reserved-identifier) */
+void __real_mesh__http_stop(struct mesh__http *http);
+void __wrap_mesh__http_stop(struct mesh__http *http);
+void __real_mesh__policies_free(struct mesh__policies *policies);
+void __wrap_mesh__policies_free(struct mesh__policies *policies);
+
+void __wrap_mesh__http_stop(struct mesh__http *http)
+{
+    __real_mesh__http_stop(http);
+    fake_say("http_stop");
+}
+
+void __wrap_mesh__policies_free(struct mesh__policies *policies)
+{
+    fake_say("policies_free");
+    __real_mesh__policies_free(policies);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* ---- clients -------------------------------------------------------------------------------- */
 

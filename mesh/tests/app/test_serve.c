@@ -209,8 +209,10 @@ TEST(everything_is_made_in_order_and_taken_down_in_the_other)
                       "stop state\n"
                       "server_free\n"
                       "events_free\n"
+                      "http_stop\n" /* before what its pages show is freed */
                       "client_free\n"
                       "client_free\n"
+                      "policies_free\n"
                       "db_free\n");
     free(lines);
     CHECK(strstr(child.text, "\"starting\"") != NULL);
@@ -369,7 +371,7 @@ TEST(a_failed_start_function_stops_the_start)
     CHECK(strstr(child.text, "cannot start: the shop is broken") != NULL);
     CHECK(strstr(said(), "stop ") == NULL);
     CHECK(strstr(said(), "server_new") == NULL);
-    CHECK(strstr(said(), "client_free\nclient_free\ndb_free\n") != NULL);
+    CHECK(strstr(said(), "client_free\nclient_free\npolicies_free\ndb_free\n") != NULL);
 }
 
 TEST(a_taken_grpc_port_stops_the_start)
