@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store's policy while it runs: what /debug/mesh shows, how the file is changed and refused, and that a peer that hangs
 takes its share of the workers and no more."""
+import collections
 import concurrent.futures
 import json
 
@@ -113,6 +114,19 @@ def failed_calls(cluster):
     calls = {"grpc_service": "fashion.payment.v1.PaymentService", "grpc_method": "Pay"}
     return metric("grpc_client_handled_total", **calls) - sum(
         metric("grpc_client_handled_total", **calls, grpc_code=code) for code in ("OK", "DEADLINE_EXCEEDED"))
+
+
+def test_a_crowd_gets_through_with_nothing_wrong(cluster, store, product):
+    """More orders at once than there are workers: who finds no place to wait for a peer waits a moment for one."""
+    crowd = 150
+    refused = lambda: cluster["order"].metric("mesh_client_refused_total", reason="worker_limit")
+    before = refused()
+    patient = policy_with(policy_with(LOCAL, "pay", timeout="10s"), "reserve-stock", timeout="10s")  # of a busy machine
+    with in_force(cluster, patient), concurrent.futures.ThreadPoolExecutor(crowd) as pool:
+        for _ in range(3):
+            orders = [pool.submit(store.place, product, customer=f"crowd-{i}", timeout=60) for i in range(crowd)]
+            assert collections.Counter(order.result().order.status for order in orders) == {PLACED: crowd}
+    assert refused() == before
 
 
 def test_FS_N_3_with_payment_hanging_everything_else_goes_on(cluster, store, product):

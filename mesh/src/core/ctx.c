@@ -265,6 +265,7 @@ struct mesh_ctx *mesh_ctx_fork(struct mesh_ctx *ctx)
     scope->event_time_us = from->event_time_us;
     scope->request_metadata = from->request_metadata;
     scope->outgoing = from->outgoing;
+    scope->serves = from->serves;
     root->ctx.deadline_ns = ctx->deadline_ns;
     root->ctx.cancelled = ctx->cancelled;
     root->ctx.stopping = ctx->stopping;

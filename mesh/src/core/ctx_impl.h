@@ -72,6 +72,7 @@ struct mesh__scope {
     struct mesh__pair *notes;                         /* text values for the call's log line */
     struct mesh_call *calls;     /* outgoing calls not yet waited for; the client owns the list */
     struct mesh_stream *streams; /* outgoing streams not yet finished; the client owns the list */
+    bool serves; /* a call of the server: what waits in it, its closing views too, holds a thread */
 };
 
 struct mesh_ctx {

@@ -10,6 +10,14 @@
 #define RESERVE_PART 10
 #define AGAIN_MS 1000 /* when to come again, where nothing tells it better */
 #define MILLION 1000000
+/*
+ * How long a call waits for a place among those that workers have. Healthy calls take milliseconds,
+ * so that a crowd gets through; of a peer that hangs nobody waits for longer than people notice.
+ */
+#define PLACE_MS 100
+
+/* Calls of this thread: while it waits for a place, none of them would go on. */
+static _Thread_local int64_t n_under_way;
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
@@ -32,6 +40,23 @@ static void set_deadline(struct mesh__rules *rules, const struct mesh_ctx *ctx)
     }
 }
 
+/* Jobs and programs hold no worker, and take no place. */
+static bool take_worker(struct mesh__rules *rules, const struct mesh_ctx *ctx)
+{
+    rules->waits = ctx->scope->serves;
+    return !rules->waits || mesh__limit_take(&rules->client->workers);
+}
+
+/* Not for a probe: others are turned away meanwhile. */
+static bool wait_for_worker(const struct mesh__rules *rules)
+{
+    int64_t until_ns = mesh__after_ms(rules->started_ns, PLACE_MS);
+
+    return !rules->pass.probe && n_under_way == 0 &&
+           mesh__limit_wait(&rules->client->workers,
+                            until_ns < rules->deadline_ns ? until_ns : rules->deadline_ns);
+}
+
 static enum mesh__refusal pass_guards(struct mesh__rules *rules, const struct mesh_ctx *ctx)
 {
     struct mesh__breaker *breaker = rules->state->breaker;
@@ -45,9 +70,16 @@ static enum mesh__refusal pass_guards(struct mesh__rules *rules, const struct me
     if (!mesh__breaker_admit(breaker, &rules->pass, &rules->refused_ms)) {
         return MESH__REFUSED_BREAKER;
     }
-    if (!mesh__limit_take(&rules->client->workers)) {
-        mesh__breaker_report(breaker, &rules->pass, MESH__BREAKER_NOTHING);
+    if (take_worker(rules, ctx)) {
+        return MESH__NOT_REFUSED;
+    }
+    mesh__breaker_report(breaker, &rules->pass, MESH__BREAKER_NOTHING);
+    if (!wait_for_worker(rules)) {
         return MESH__REFUSED_WORKERS;
+    }
+    if (!mesh__breaker_admit(breaker, &rules->pass, &rules->refused_ms)) { /* opened meanwhile */
+        mesh__limit_give(&rules->client->workers);
+        return MESH__REFUSED_BREAKER;
     }
     return MESH__NOT_REFUSED;
 }
@@ -73,10 +105,12 @@ enum mesh__refusal mesh__rules_begin(struct mesh__rules *rules, const struct mes
     if (refusal != MESH__NOT_REFUSED) {
         rules->judged = true; /* it was not let in, or that was taken back */
         mesh_counter_add(client->counts.refusals[refusal], 1);
-        mesh__call_handled(rules->state->metrics, mesh__refusal_status(rules, refusal), 0);
+        mesh__call_handled(rules->state->metrics, mesh__refusal_status(rules, refusal),
+                           mesh__now_ns() - rules->started_ns);
         mesh__policy_release(rules->policy);
         return refusal;
     }
+    n_under_way++;
     mesh__retry_budget_begin(client->budget);
     if (rules->pass.probe) {
         mesh__endpoints_connect(client->endpoints);
@@ -289,7 +323,10 @@ void mesh__rules_end(struct mesh__rules *rules, enum mesh_status status)
         mesh__rules_give_place(rules);
     }
     mesh__retry_budget_end(client->budget);
-    mesh__limit_give(&client->workers);
+    if (rules->waits) {
+        mesh__limit_give(&client->workers);
+    }
+    n_under_way--;
     mesh__call_handled(rules->state->metrics, status, mesh__now_ns() - rules->started_ns);
     mesh__policy_release(rules->policy);
     rules->policy = NULL;

@@ -46,6 +46,7 @@ struct mesh__rules {
     bool once;          /* the caller is a retry itself */
     bool cut;           /* the last attempt was, by its own timer */
     bool judged;        /* the breaker knows the outcome */
+    bool waits;         /* it has a place among the workers that wait */
     int64_t n_attempts; /* sent */
     int64_t retries;
     int64_t n_places; /* retries and hedges under way, each with a place in the budget */

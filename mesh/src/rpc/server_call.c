@@ -87,6 +87,7 @@ void mesh__call_enter(struct server_call *call, struct mesh_ctx *ctx)
     ctx->cancelled = &call->cancelled;
     ctx->stopping = &call->method->server->stopping;
     ctx->inbound = call->wire;
+    ctx->scope->serves = true;
     ctx->scope->request_metadata = request_metadata(call, ctx);
     set_identity(ctx);
 }

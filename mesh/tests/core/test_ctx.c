@@ -84,6 +84,7 @@ TEST(cancellation_reaches_views_and_forks_but_not_what_closes)
     start(250);
     ctx->cancelled = &cancelled;
     ctx->inbound = (struct wire_call *)ctx; /* anything but NULL */
+    ctx->scope->serves = true;
     {
         cleanup_ctx struct mesh_ctx *fork = mesh_ctx_fork(ctx);
         struct mesh_ctx *timeout = mesh_ctx_timeout(ctx, 10);
@@ -97,6 +98,7 @@ TEST(cancellation_reaches_views_and_forks_but_not_what_closes)
         CHECK(fork->inbound == ctx->inbound && timeout->inbound == ctx->inbound);
         CHECK(!mesh_ctx_cancelled(closing));
         CHECK(closing->inbound == NULL);
+        CHECK(fork->scope->serves && closing->scope->serves); /* the thread is as busy in them */
         CHECK_INT(mesh_ctx_remaining_ms(closing), 1000);
     }
     ctx->inbound = NULL;

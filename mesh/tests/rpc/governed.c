@@ -135,6 +135,7 @@ void governed_start(struct governed *governed, const struct governed_options *op
     client.policies = governed->policies;
     governed->client = mesh__client_new(&client);
     governed->ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+    governed->ctx->scope->serves = true;
 }
 
 void governed_done(struct governed *governed)
@@ -191,6 +192,7 @@ static enum mesh_status call_until(struct governed *governed, const char *method
                                    int64_t deadline_ns)
 {
     mesh__ctx_reset(governed->ctx, deadline_ns);
+    governed->ctx->scope->serves = true;
     return governed_end(governed->ctx, governed_begin(governed, governed->ctx, method));
 }
 

@@ -32,7 +32,7 @@ struct governed {
     struct governed_options options;
     struct mesh__policies *policies;
     struct mesh_client *client;
-    struct mesh_ctx *ctx; /* without a deadline */
+    struct mesh_ctx *ctx; /* without a deadline; as if a call of a server were handled */
 };
 
 void governed_start(struct governed *governed, const struct governed_options *options);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Places that are taken and given back. */
+#include "core/clock.h"
 #include "rpc/limit.h"
 #include "test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 static int take_all(struct mesh__limit *limit, int most)
@@ -108,6 +110,120 @@ TEST(many_threads_take_no_more_than_there_are)
     }
     CHECK_INT(n_too_many, 0);
     CHECK(top.used == 0 && below[0].used == 0 && below[1].used == 0);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+TEST(who_waits_for_a_place_that_is_there_gets_it_at_once)
+{
+    struct mesh__limit limit = {.max = 1};
+
+    CHECK(mesh__limit_wait(&limit, 0));
+    CHECK(limit.used == 1 && limit.n_waiting == 0);
+}
+
+TEST(who_waits_in_vain_takes_nothing)
+{
+    struct mesh__limit all = {.max = 1};
+    struct mesh__limit payment = {.above = &all, .max = 5};
+    int64_t until_ns = mesh__in_ms(20);
+
+    CHECK(mesh__limit_take(&payment));
+    CHECK(!mesh__limit_wait(&payment, until_ns));
+    CHECK(mesh__now_ns() >= until_ns);
+    CHECK(payment.used == 1 && all.used == 1 && payment.n_waiting == 0 && all.n_waiting == 0);
+    mesh__limit_give(&payment);
+    CHECK(payment.used == 0 && all.used == 0);
+}
+
+static void *wait_long(void *arg)
+{
+    return mesh__limit_wait(arg, MESH_NO_DEADLINE) ? arg : NULL;
+}
+
+/* Starts a thread that waits for a place; returns when it does. */
+static pthread_t begin_to_wait(struct mesh__limit *limit)
+{
+    int64_t before = limit->n_waiting;
+    pthread_t thread;
+
+    CHECK_INT(pthread_create(&thread, NULL, wait_long, limit), 0);
+    while (limit->n_waiting == before) {
+        (void)sched_yield();
+    }
+    return thread;
+}
+
+static bool has_got(pthread_t thread)
+{
+    void *got = NULL;
+
+    CHECK_INT(pthread_join(thread, &got), 0);
+    return got != NULL;
+}
+
+TEST(a_place_that_is_given_back_goes_to_who_waits_for_it_wherever_it_was_missing)
+{
+    struct mesh__limit all = {.max = 2};
+    struct mesh__limit payment = {.above = &all, .max = 1};
+    struct mesh__limit product = {.above = &all};
+    pthread_t for_payment, for_product;
+
+    CHECK(mesh__limit_take(&payment) && mesh__limit_take(&product));
+    for_payment = begin_to_wait(&payment); /* there is one neither here nor above */
+    for_product = begin_to_wait(&product);
+    mesh__limit_give(&product);
+    CHECK(has_got(for_product));
+    CHECK(payment.used == 1 && payment.n_waiting == 1 && all.used == 2 && all.n_waiting == 1);
+    mesh__limit_give(&payment);
+    CHECK(has_got(for_payment));
+    CHECK(payment.used == 1 && product.used == 1 && all.used == 2 && all.n_waiting == 0);
+}
+
+TEST(who_came_first_is_served_first)
+{
+    struct mesh__limit limit = {.max = 1};
+    pthread_t first, second;
+
+    CHECK(mesh__limit_take(&limit));
+    first = begin_to_wait(&limit);
+    second = begin_to_wait(&limit);
+    mesh__limit_give(&limit);
+    CHECK(has_got(first));
+    CHECK(limit.used == 1 && limit.n_waiting == 1);
+    mesh__limit_give(&limit);
+    CHECK(has_got(second));
+}
+
+static void *wait_often(void *arg)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (!mesh__limit_take(arg) && !mesh__limit_wait(arg, MESH_NO_DEADLINE)) {
+            return NULL;
+        }
+        atomic_fetch_add(&n_too_many, atomic_fetch_add(&n_inside, 1) < 3 ? 0 : 1);
+        if (i % 16 == 0) {
+            (void)sched_yield(); /* so that others find it taken */
+        }
+        atomic_fetch_sub(&n_inside, 1);
+        mesh__limit_give(arg);
+    }
+    return arg;
+}
+
+/* A place that nobody was told of would leave this without an end. */
+TEST(of_many_threads_that_wait_each_gets_its_place)
+{
+    pthread_t threads[N_THREADS];
+
+    for (size_t i = 0; i < N_THREADS; i++) {
+        CHECK_INT(pthread_create(&threads[i], NULL, wait_often, &below[i % 2]), 0);
+    }
+    for (size_t i = 0; i < N_THREADS; i++) {
+        CHECK(has_got(threads[i]));
+    }
+    CHECK_INT(n_too_many, 0);
+    CHECK(top.used == 0 && below[0].used == 0 && below[1].used == 0 && top.n_waiting == 0);
 }
 
 TEST_MAIN(NULL, NULL)

@@ -8,6 +8,7 @@
 #include "rpc/client_call.h"
 #include "test.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 #define QUIET NO_BREAKER "," NO_EJECTION
@@ -127,6 +128,154 @@ TEST(all_peers_together_have_a_limit_too)
     let_go(&calls);
     CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
     CHECK_INT(waiting.used, 0);
+    finish();
+}
+
+/* ---- waiting for a worker's place ----------------------------------------------------------- */
+
+#define PLACE_MS 100 /* as in client_rules.c */
+
+/* A call of a thread of its own, which has no other. */
+struct customer {
+    pthread_t thread;
+    enum mesh_status status;
+    const char *reason;
+    int64_t took_ns;
+    atomic_bool over;
+};
+
+static void *buy(void *arg)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+    struct customer *customer = arg;
+    int64_t began_ns = mesh__now_ns();
+
+    ctx->scope->serves = true;
+    customer->status = governed_end(ctx, governed_begin(&to_hanging, ctx, "Buy"));
+    customer->took_ns = mesh__now_ns() - began_ns;
+    customer->reason = strcmp(mesh_ctx_error_reason(ctx), "WORKER_LIMIT") == 0   ? "WORKER_LIMIT"
+                       : strcmp(mesh_ctx_error_reason(ctx), "CIRCUIT_OPEN") == 0 ? "CIRCUIT_OPEN"
+                                                                                 : "";
+    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    mesh__client_thread_done();
+    atomic_store(&customer->over, true);
+    return NULL;
+}
+
+/* Returns when the customer waits for a place, or does not any more: the machine may be slow. */
+static void send_customer(struct customer *customer)
+{
+    struct mesh__limit *workers = &to_hanging.client->workers;
+
+    atomic_store(&customer->over, false);
+    CHECK_INT(pthread_create(&customer->thread, NULL, buy, customer), 0);
+    while (workers->n_waiting == 0 && !atomic_load(&customer->over)) {
+        (void)sched_yield();
+    }
+}
+
+static void await_customer(struct customer *customer)
+{
+    CHECK_INT(pthread_join(customer->thread, NULL), 0);
+    CHECK_INT(to_hanging.client->workers.n_waiting, 0);
+}
+
+/* What a customer finds who waits while the only place is given back by a call that ends as told.
+ */
+static void meet(struct customer *customer, const char *destination, enum mesh_status end)
+{
+    char text[300];
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    (void)snprintf(text, sizeof text, NO_EJECTION ",'workerLimit':1,%s", destination);
+    begin(text, 0, NULL);
+    actor_follow(&hanging, ACTS({.hangs = true, .status = end}));
+    fork = mesh_ctx_fork(to_hanging.ctx);
+    call = governed_begin(&to_hanging, fork, "Buy");
+    CHECK(peer_await(&hanging.n_hanging, 1));
+    send_customer(customer);
+    actor_release(&hanging);
+    CHECK_INT(governed_end(fork, call), end);
+    mesh__ctx_free(fork);
+    await_customer(customer);
+    CHECK_INT(to_hanging.client->workers.used, 0);
+    finish();
+}
+
+#define TRIES 20 /* on a machine that is busy the time may be over too soon */
+
+TEST(who_finds_no_place_waits_for_one)
+{
+    struct customer customer = {.status = MESH_UNAVAILABLE};
+
+    for (int i = 0; i < TRIES && customer.status != MESH_OK; i++) {
+        meet(&customer, NO_BREAKER, MESH_OK);
+    }
+    CHECK_INT(customer.status, MESH_OK);
+}
+
+TEST(a_breaker_that_opens_meanwhile_lets_nobody_through_who_has_waited)
+{
+    struct customer customer = {.reason = ""};
+
+    for (int i = 0; i < TRIES && strcmp(customer.reason, "CIRCUIT_OPEN") != 0; i++) {
+        meet(&customer, "'circuitBreaker':{'consecutiveFailures':1,'openDuration':'60s'}",
+             MESH_INTERNAL);
+        CHECK_INT(customer.status, MESH_UNAVAILABLE);
+        CHECK_INT(hanging.n_calls, 1);
+    }
+    CHECK_TEXT(customer.reason, "CIRCUIT_OPEN");
+}
+
+TEST(who_has_waited_in_vain_is_refused)
+{
+    struct customer customer;
+    struct calls calls;
+
+    begin(QUIET ",'workerLimit':1", 0, NULL);
+    hold(&calls, 1);
+    send_customer(&customer);
+    await_customer(&customer);
+    CHECK_INT(customer.status, MESH_UNAVAILABLE);
+    CHECK_TEXT(customer.reason, "WORKER_LIMIT");
+    CHECK(customer.took_ns >= PLACE_MS * MESH_NS_PER_MS);
+    CHECK_INT(hanging.n_calls, 1);
+    let_go(&calls);
+    finish();
+}
+
+/* Its other calls would stand still. */
+TEST(a_thread_with_another_call_under_way_does_not_wait)
+{
+    int64_t least_ns = INT64_MAX;
+    struct calls calls;
+
+    begin(QUIET ",'workerLimit':1", 0, NULL);
+    hold(&calls, 1);
+    for (int i = 0; i < TRIES && least_ns >= PLACE_MS * MESH_NS_PER_MS; i++) {
+        int64_t began_ns = mesh__now_ns();
+
+        CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
+        least_ns = mesh__now_ns() - began_ns;
+    }
+    CHECK(least_ns < PLACE_MS * MESH_NS_PER_MS);
+    let_go(&calls);
+    finish();
+}
+
+TEST(who_serves_no_call_takes_no_place)
+{
+    struct mesh__limit waiting = {.max = 1};
+    struct calls calls;
+
+    begin(QUIET ",'workerLimit':1", 0, &waiting);
+    to_hanging.ctx->scope->serves = false; /* a job */
+    hold(&calls, 3);
+    CHECK(to_hanging.client->workers.used == 0 && waiting.used == 0);
+    CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
+    let_go(&calls);
+    CHECK(to_hanging.client->workers.used == 0 && waiting.used == 0);
     finish();
 }
 

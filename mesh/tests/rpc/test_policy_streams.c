@@ -59,6 +59,7 @@ static enum mesh_status watch(int *ret_n)
 
     *ret_n = 0;
     mesh__ctx_reset(governed.ctx, MESH_NO_DEADLINE);
+    governed.ctx->scope->serves = true;
     status = open_watch(&stream);
     if (status != MESH_OK) {
         return status;
