@@ -44,6 +44,12 @@ MESH_STATUS mesh_fail_reason(struct mesh_ctx *ctx, enum mesh_status status, cons
 /* MESH_UNAVAILABLE with a google.rpc.RetryInfo: try the same call again after after_ms. */
 MESH_STATUS mesh_fail_retry(struct mesh_ctx *ctx, int64_t after_ms, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/*
+ * The same because a call to a peer has failed just now: if enough was tried there, callers are
+ * still told so, with its reason, and do not try again by themselves (docs/policy.md).
+ */
+MESH_STATUS mesh_fail_retry_peer(struct mesh_ctx *ctx, int64_t after_ms, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* MESH_INVALID_ARGUMENT with a google.rpc.BadRequest that names the field by its path. */
 MESH_STATUS mesh_fail_field(struct mesh_ctx *ctx, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -56,6 +62,11 @@ MESH_STATUS mesh_fail_resource(struct mesh_ctx *ctx, enum mesh_status status, co
 const char *mesh_ctx_error(const struct mesh_ctx *ctx);
 /* The ErrorInfo reason of the last failure, also of a peer's; "" if it has none. */
 const char *mesh_ctx_error_reason(const struct mesh_ctx *ctx);
+/*
+ * True if the last failure is the mesh's, here or further down: refused by a breaker, a limit or a
+ * fault, no endpoint, retries spent. Whatever its status, it says nothing of the business.
+ */
+bool mesh_ctx_error_is_of_mesh(const struct mesh_ctx *ctx);
 /* The RetryInfo delay of the last failure in milliseconds; -1 if it has none. */
 int64_t mesh_ctx_error_retry_ms(const struct mesh_ctx *ctx);
 

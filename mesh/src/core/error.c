@@ -89,6 +89,24 @@ enum mesh_status mesh_fail_retry(struct mesh_ctx *ctx, int64_t after_ms, const c
     return MESH_UNAVAILABLE;
 }
 
+enum mesh_status mesh_fail_retry_peer(struct mesh_ctx *ctx, int64_t after_ms, const char *format,
+                                      ...)
+{
+    const struct mesh__error peers = *ctx->scope->error;
+    struct mesh__error *error;
+    const char *text;
+
+    FORMAT(ctx, format, &text);
+    error = set(ctx, MESH_UNAVAILABLE, text);
+    error->retry_ms = after_ms > 0 ? after_ms : 0;
+    if (peers.final) {
+        error->final = true;
+        error->reason = peers.reason;
+        error->domain = peers.domain;
+    }
+    return MESH_UNAVAILABLE;
+}
+
 enum mesh_status mesh_fail_field(struct mesh_ctx *ctx, const char *field, const char *format, ...)
 {
     struct mesh__violation *violation = mesh_alloc(ctx, sizeof(*violation));
@@ -127,6 +145,13 @@ const char *mesh_ctx_error_reason(const struct mesh_ctx *ctx)
     const char *reason = ctx->scope->error->reason;
 
     return reason != NULL ? reason : "";
+}
+
+bool mesh_ctx_error_is_of_mesh(const struct mesh_ctx *ctx)
+{
+    const char *domain = ctx->scope->error->domain;
+
+    return domain != NULL && strcmp(domain, MESH__MESH_DOMAIN) == 0;
 }
 
 int64_t mesh_ctx_error_retry_ms(const struct mesh_ctx *ctx)

@@ -120,6 +120,30 @@ TEST(a_delay_travels_in_milliseconds)
     CHECK(mesh_ctx_error_retry_ms(peer) == INT64_C(315576000000000));
 }
 
+TEST(what_the_mesh_has_tried_enough_stays_so_when_a_handler_says_it_in_its_own_words)
+{
+    mesh_ignore(mesh_fail(ctx, MESH_FAILED_PRECONDITION, "aborted"));
+    CHECK(!mesh_ctx_error_is_of_mesh(ctx));
+    mesh__error_is_final(ctx, "FAULT", -1);
+    CHECK(mesh_ctx_error_is_of_mesh(ctx));
+    CHECK(mesh_fail_retry_peer(ctx, 100, "product: %s", mesh_ctx_error(ctx)) == MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(ctx), "product: aborted");
+    CHECK(ctx->scope->error->final && ctx->scope->error->status == MESH_UNAVAILABLE);
+    CHECK_INT(mesh_ctx_error_retry_ms(ctx), 100);
+    send_failure(MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error_reason(peer), "FAULT");
+    CHECK(mesh_ctx_error_is_of_mesh(peer));
+}
+
+TEST(a_failure_of_a_peer_that_may_be_tried_again_leaves_nothing_behind)
+{
+    mesh_ignore(mesh_fail_reason(ctx, MESH_FAILED_PRECONDITION, "OUT_OF_STOCK", "it is gone"));
+    CHECK(!mesh_ctx_error_is_of_mesh(ctx));
+    CHECK(mesh_fail_retry_peer(ctx, 100, "later") == MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error_reason(ctx), "");
+    CHECK(!ctx->scope->error->final && !mesh_ctx_error_is_of_mesh(ctx));
+}
+
 TEST(a_field_travels_with_its_path)
 {
     const struct mesh__error *error = peer->scope->error;
