@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import json
 
+import grpc
 import pytest
 
 import impostor
@@ -13,7 +14,7 @@ from cluster import eventually
 from load import Known, Load, until_final
 from policy import (LOCAL, PAY, REFUSED, change, debug, in_force, log_lines, looks, overwrite, payment_seen_by_order,
                     policy_with, replace, switch_data)
-from store import CANCELLED, PAYMENT_PENDING, PLACED, SHIPPED, new_id
+from store import CANCELLED, PAYMENT_PENDING, PLACED, SHIPPED, detail, new_id
 
 STOCK = 1000000
 LIMIT = 32  # half of the workers, of which there are 64
@@ -114,6 +115,38 @@ def failed_calls(cluster):
     calls = {"grpc_service": "fashion.payment.v1.PaymentService", "grpc_method": "Pay"}
     return metric("grpc_client_handled_total", **calls) - sum(
         metric("grpc_client_handled_total", **calls, grpc_code=code) for code in ("OK", "DEADLINE_EXCEEDED"))
+
+
+def refused_by_the_mesh(call):
+    """Whoever calls order through a mesh does not try again: the reason is the mesh's, and pushback says so."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    error = caught.value
+    info = detail(error, "ErrorInfo")
+    assert (error.code(), info.reason, info.domain) == (grpc.StatusCode.UNAVAILABLE, "FAULT", "mesh"), error
+    assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "-1"
+    return True
+
+
+def test_a_fault_of_the_policy_is_never_taken_for_a_peers_refusal(cluster, store, product):
+    """Whatever its code is: no order is rejected, and what became of it is found out later."""
+    aborts = {"abort": {"grpcStatus": "FAILED_PRECONDITION"}}
+    shipped = store.place(product).order.order_id
+    eventually(lambda: store.get_order(shipped).status == SHIPPED)
+    with in_force(cluster, policy_with(LOCAL, "pay", fault=aborts)):
+        pending = store.place(product).order
+        assert pending.status == PAYMENT_PENDING
+        assert store.pay(pending.order_id).order.status == PAYMENT_PENDING
+    request_id = new_id()
+    with in_force(cluster, policy_with(LOCAL, "reserve-stock", fault=aborts)):
+        assert refused_by_the_mesh(lambda: store.place(product, request_id=request_id))
+    assert store.place(product, request_id=request_id).order.status == PLACED
+    with in_force(cluster, policy_with(LOCAL, "withdraw-order", fault=aborts)):
+        assert refused_by_the_mesh(lambda: store.cancel(shipped))
+        assert store.get_order(shipped).status == SHIPPED
+    store.cancel(shipped)
+    eventually(lambda: store.get_order(shipped).status == CANCELLED)
+    eventually(lambda: store.get_order(pending.order_id).status in (PLACED, SHIPPED), 20)
 
 
 def test_a_crowd_gets_through_with_nothing_wrong(cluster, store, product):

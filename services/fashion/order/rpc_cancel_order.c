@@ -23,8 +23,9 @@ static MESH_STATUS withdraw(struct mesh_ctx *ctx, struct order_service *service,
     request.quantity = order->quantity;
     if (delivery_withdraw_order(mesh_ctx_reserve(ctx, SAGA_ANSWER_MS), service->delivery, &request,
                                 &response) != MESH_OK) {
-        return mesh_fail_retry(ctx, RETRY_AFTER_MS,
-                               "delivery does not answer; order %s is as it was", order->order_id);
+        return mesh_fail_retry_peer(ctx, RETRY_AFTER_MS,
+                                    "delivery does not answer; order %s is as it was",
+                                    order->order_id);
     }
     return MESH_OK;
 }

@@ -118,6 +118,13 @@ MESH_STATUS saga_give_up(struct mesh_ctx *ctx, struct order_service *service, st
                                      .reject_reason = reason});
 }
 
+/* A peer's own answer: what the mesh refuses or gives up leaves the outcome open, whatever its
+ * status. */
+static bool is_refusal(const struct mesh_ctx *ctx, enum mesh_status status)
+{
+    return order_is_refusal(status) && !mesh_ctx_error_is_of_mesh(ctx);
+}
+
 /* The reason that a peer gave with its refusal, or one that says whose it was. */
 static const char *refusal_reason(struct mesh_ctx *ctx, const char *otherwise)
 {
@@ -173,7 +180,7 @@ MESH_STATUS saga_settle(struct mesh_ctx *ctx, struct order_service *service, str
                       &(struct order_move){.to = ORDER__ORDER_STATUS__ORDER_STATUS_PLACED,
                                            .payment_id = paid->payment->payment_id});
     }
-    if (order_is_refusal(paid_status)) {
+    if (is_refusal(ctx, paid_status)) {
         return saga_reject(ctx, service, order, refusal_reason(ctx, ORDER_PAYMENT_REFUSED));
     }
     if ((*order)->status == ORDER__ORDER_STATUS__ORDER_STATUS_PAYMENT_PENDING) {
@@ -197,11 +204,11 @@ MESH_STATUS saga_advance(struct mesh_ctx *ctx, struct order_service *service, st
     enum mesh_status status = reserve_stock(ctx, service, *order);
     bool asked;
 
-    if (order_is_refusal(status)) {
+    if (is_refusal(ctx, status)) {
         return saga_reject(ctx, service, order, refusal_reason(ctx, ORDER_STOCK_REFUSED));
     }
     if (status != MESH_OK) { /* outcome unknown: the row waits as RECEIVED */
-        return mesh_fail_retry(ctx, RETRY_AFTER_MS, "product does not answer");
+        return mesh_fail_retry_peer(ctx, RETRY_AFTER_MS, "product does not answer");
     }
     if (store_ask_payment(ctx, service, *order, &asked) != MESH_OK) {
         return saga_fail_open(ctx);
