@@ -21,7 +21,7 @@ USERS = int(os.environ.get("CMESH_POLICY_USERS", "20"))
 SECONDS = int(os.environ.get("CMESH_POLICY_SECONDS", "5"))
 STOCK = 1000000
 SETTLED = 60 + 2 * SECONDS  # seconds: a pending payment is tried at ever longer intervals
-POSTGRES_IS_SLOW = "what became of the order is not known yet; repeat to find out"  # on a machine that is busy
+POSTGRES_IS_SLOW = "what became of the order is not known yet; repeat to find out"  # on a machine that is busy: see excused()
 PATIENT = policy_with(LOCAL, "reserve-stock", timeout="10s")
 # No order is placed, and nobody is told of one, that is not paid. One statement sees one moment of both services.
 UNPAID = """
@@ -84,6 +84,11 @@ def killed(cluster):
         cluster["payment"].start()
 
 
+def excused(answers):
+    """How many of the answers may say that Postgres is slow: one of a hundred, if the machine has more to do than it can."""
+    return -(-answers // 100) if os.getloadavg()[0] > os.cpu_count() else 0
+
+
 def users_meet(cluster, store, products, trouble, opens):
     """Users place orders before, in and after the trouble with payment."""
     pid = cluster["order"].popen.pid
@@ -109,6 +114,7 @@ def users_meet(cluster, store, products, trouble, opens):
     wait_until_right(cluster, store, products, STOCK, load.result(), SETTLED)
     assert cluster["order"].popen.pid == pid
     assert PAYMENT_PENDING in said and set(said) <= {PAYMENT_PENDING, POSTGRES_IS_SLOW}, said
+    assert said[POSTGRES_IS_SLOW] <= excused(said.total()), said
 
 
 @pytest.mark.parametrize("trouble", [delayed, stopped, killed])
