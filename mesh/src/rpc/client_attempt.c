@@ -21,6 +21,8 @@ void mesh__attempt_start(struct mesh__attempt *attempt, const struct mesh_ctx *c
     attempt->endpoint = endpoint;
     attempt->started_ns = mesh__now_ns();
     attempt->deadline_ns = deadline_ns;
+    attempt->ended_ns = 0;
+    attempt->cancelled = false;
     attempt->wire = mesh__wire->call_new(mesh__endpoint_channel(endpoint), ctx->inbound,
                                          mesh__client_queue(), rules->method->path, deadline_ns);
 }
@@ -83,7 +85,13 @@ void mesh__attempt_batch(const struct mesh__attempt *attempt, const struct wire_
     mesh__wire->call_start(attempt->wire, batch, op);
 }
 
-bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
+void mesh__attempt_cancel(struct mesh__attempt *attempt)
+{
+    attempt->cancelled = true;
+    mesh__wire->call_cancel(attempt->wire);
+}
+
+bool mesh__attempt_await(const struct mesh_ctx *ctx, struct mesh__attempt *attempt,
                          struct mesh__op *op, int64_t until_ns)
 {
     /* An inbound call hands its cancellation on inside the library; other contexts are looked at.
@@ -100,7 +108,7 @@ bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt 
             return true;
         }
         if (mesh_ctx_cancelled(ctx)) {
-            mesh__wire->call_cancel(attempt->wire);
+            mesh__attempt_cancel(attempt);
             until_ns = MESH_NO_DEADLINE; /* the end is near */
         } else if (mesh__now_ns() >= until_ns) {
             return false;
@@ -161,16 +169,52 @@ static bool is_marked(const struct mesh__attempt *attempt)
     return find_trailer(attempt, MESH__STATUS_MARK, &mark);
 }
 
+/* What the core writes when it ends a call, on this side or on the other. */
+static bool says(const struct mesh__attempt *attempt, enum mesh_status status, const char *text)
+{
+    return mesh__wire->call_status(attempt->wire) == status &&
+           strcmp(mesh__wire->call_status_text(attempt->wire), text) == 0 && !is_marked(attempt);
+}
+
+static bool is_cancelled(const struct mesh__attempt *attempt)
+{
+    return says(attempt, MESH_CANCELLED, "CANCELLED");
+}
+
+void mesh__attempt_over(struct mesh__attempt *attempt, const struct mesh_ctx *ctx)
+{
+    int64_t now_ns = mesh__now_ns();
+    int64_t until_ns = ctx->inbound != NULL && !attempt->cancelled && is_cancelled(attempt)
+                           ? now_ns + LOOK_NS
+                           : now_ns;
+
+    if (attempt->ended_ns != 0) {
+        return;
+    }
+    attempt->ended_ns = now_ns;
+    /* The end of an inbound call reaches what was sent for it before it reaches the context. */
+    while (now_ns < until_ns && !mesh_ctx_cancelled(ctx)) {
+        (void)mesh__queue_turn(now_ns + MESH_NS_PER_MS); /* either way it is looked again */
+        now_ns = mesh__now_ns();
+    }
+    attempt->cancelled = attempt->cancelled || mesh_ctx_cancelled(ctx);
+}
+
 static bool from_transport(const struct mesh__attempt *attempt)
 {
     return mesh__transport_text(mesh__wire->call_status_text(attempt->wire)) && !is_marked(attempt);
 }
 
-/* On this side: a peer that says so does it with another text. */
+static bool was_cancelled_here(const struct mesh__attempt *attempt)
+{
+    return attempt->cancelled && is_cancelled(attempt);
+}
+
+/* On this side: who says so sooner is the peer. */
 static bool ran_out_of_time(const struct mesh__attempt *attempt)
 {
-    return mesh__wire->call_status(attempt->wire) == MESH_DEADLINE_EXCEEDED &&
-           strcmp(mesh__wire->call_status_text(attempt->wire), "Deadline Exceeded") == 0;
+    return attempt->ended_ns >= attempt->deadline_ns &&
+           says(attempt, MESH_DEADLINE_EXCEEDED, "Deadline Exceeded");
 }
 
 bool mesh__attempt_was_cut(const struct mesh__attempt *attempt)
@@ -193,8 +237,9 @@ static const char *describe(struct mesh_ctx *ctx, const struct mesh__attempt *at
         return mesh_printf(ctx, "%s: no answer to %s within %lld ms", name, rules->method->name,
                            (long long)given_ms);
     }
-    if (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0) {
-        return mesh_printf(ctx, "%s: %s was cancelled", name, rules->method->name);
+    if (is_cancelled(attempt)) {
+        return mesh_printf(ctx, "%s: %s was %s", name, rules->method->name,
+                           status == MESH_CANCELLED ? "cancelled" : "dropped by its peer");
     }
     return from_transport(attempt) ? mesh_printf(ctx, "%s: %s", name, text) : text;
 }
@@ -206,24 +251,35 @@ enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt)
     if ((int)status < 0 || status > MESH_UNAUTHENTICATED) { /* the peer may send any number */
         status = MESH_UNKNOWN;
     }
-    /* A connection that broke down over bad HTTP/2 is as gone as one that was closed. */
-    if (status == MESH_UNKNOWN && from_transport(attempt)) {
-        status = MESH_UNAVAILABLE;
+    return was_cancelled_here(attempt) || is_marked(attempt)
+               ? status
+               : mesh__transport_code(status, mesh__wire->call_status_text(attempt->wire));
+}
+
+static struct mesh__failure classify(const struct mesh__attempt *attempt)
+{
+    if (mesh__attempt_was_cut(attempt)) {
+        return mesh__failure_per_try;
     }
-    return status;
+    if (was_cancelled_here(attempt)) {
+        return mesh__failure_cancelled;
+    }
+    if (ran_out_of_time(attempt)) {
+        return mesh__failure_late;
+    }
+    return mesh__failure_of(mesh__wire->call_status(attempt->wire),
+                            mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
 }
 
 struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
                                            const char **ret_pushback)
 {
+    struct mesh__failure failure = classify(attempt);
     struct wire_pair pushback = {NULL, NULL, 0};
 
     (void)find_trailer(attempt, MESH__PUSHBACK, &pushback); /* without it, it is none */
     *ret_pushback = pushback.value;
-    return mesh__attempt_was_cut(attempt)
-               ? mesh__failure_per_try
-               : mesh__failure_of(mesh__attempt_code(attempt),
-                                  mesh__wire->call_status_text(attempt->wire), is_marked(attempt));
+    return failure;
 }
 
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)

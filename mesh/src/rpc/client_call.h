@@ -93,6 +93,8 @@ struct mesh__attempt {
     int64_t number; /* of the call's attempts, retries and hedges: from 1 */
     int64_t started_ns;
     int64_t deadline_ns; /* that of the call, or an earlier one of its own */
+    int64_t ended_ns;    /* 0: nobody has seen its status yet */
+    bool cancelled;      /* by this side */
 };
 
 /*
@@ -112,8 +114,11 @@ void mesh__attempt_batch(const struct mesh__attempt *attempt, const struct wire_
  * Waits for op; cancels the call when ctx is cancelled. False: until_ns has passed and op is still
  * under way.
  */
-bool mesh__attempt_await(const struct mesh_ctx *ctx, const struct mesh__attempt *attempt,
+bool mesh__attempt_await(const struct mesh_ctx *ctx, struct mesh__attempt *attempt,
                          struct mesh__op *op, int64_t until_ns);
+void mesh__attempt_cancel(struct mesh__attempt *attempt);
+/* After WIRE_RECV_STATUS, before all that follows: learns whether this side has ended it. */
+void mesh__attempt_over(struct mesh__attempt *attempt, const struct mesh_ctx *ctx);
 /* After WIRE_RECV_STATUS: the code, within those that gRPC knows. */
 enum mesh_status mesh__attempt_code(const struct mesh__attempt *attempt);
 /* After WIRE_RECV_STATUS: its own deadline, not that of the call, has ended it. */

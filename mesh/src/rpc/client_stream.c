@@ -93,7 +93,7 @@ static MESH_STATUS receive(struct mesh_ctx *ctx, struct client_stream *stream,
 static MESH_STATUS give_up(struct client_stream *stream, enum mesh_status status)
 {
     stream->broken = status;
-    mesh__wire->call_cancel(stream->attempt.wire);
+    mesh__attempt_cancel(&stream->attempt);
     return status;
 }
 
@@ -136,6 +136,7 @@ static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
     enum mesh_status status;
 
     MESH_TRY(await(ctx, stream, &stream->status));
+    mesh__attempt_over(&stream->attempt, stream->ctx);
     status = settled(ctx, stream);
     stream->rules.cut = mesh__attempt_was_cut(&stream->attempt);
     mesh__rules_judge(&stream->rules, mesh__rules_outcome(ctx, &stream->rules, status));
@@ -313,6 +314,7 @@ static void end_attempt(struct client_stream *stream, const char *then)
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         (void)mesh__op_wait(ops[i], MESH_NO_DEADLINE); /* true: it has no limit */
     }
+    mesh__attempt_over(&stream->attempt, stream->ctx);
     if (mesh__attempt_was_cut(&stream->attempt)) {
         mesh_counter_add(stream->rules.client->counts.try_timeouts, 1);
     }
@@ -366,6 +368,7 @@ static MESH_STATUS end_or_pause(struct mesh_ctx *ctx, struct client_stream *stre
     int64_t pause_ns;
 
     MESH_TRY(await(ctx, stream, &stream->status));
+    mesh__attempt_over(&stream->attempt, stream->ctx);
     if (may_try_again(stream, &pause_ns)) {
         end_attempt(stream, "retry");
         stream->read_ended = false;
@@ -500,7 +503,7 @@ static void client_cancel(struct mesh_stream *base)
 
     stream->cancelled = true;
     if (!stream->finished && !stream->pausing) {
-        mesh__wire->call_cancel(stream->attempt.wire);
+        mesh__attempt_cancel(&stream->attempt);
     }
 }
 
@@ -519,6 +522,7 @@ void mesh__streams_drain(struct mesh__scope *scope)
 
         if (!stream->pausing) {
             (void)mesh__op_wait(&stream->status, MESH_NO_DEADLINE); /* true: it has no limit */
+            mesh__attempt_over(&stream->attempt, stream->ctx);
             status = mesh__attempt_code(&stream->attempt);
             end_attempt(stream, "result");
         }

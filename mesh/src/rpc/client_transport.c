@@ -43,6 +43,11 @@ static const struct row rows[] = {
 
 #define RST_REFUSED_STREAM 7
 
+const struct mesh__failure mesh__failure_cancelled = {true, 0, MESH__EJECTION_NOTHING};
+const struct mesh__failure mesh__failure_late = {true, 0, MESH__EJECTION_GATEWAY};
+static const struct mesh__failure dropped = {
+    true, MESH__RETRY_REFUSED_STREAM | MESH__RETRY_RESET | MESH__RETRY_CANCELLED,
+    MESH__EJECTION_BOTH};
 const struct mesh__failure mesh__failure_per_try = {true, MESH__RETRY_RESET, MESH__EJECTION_BOTH};
 const struct mesh__failure mesh__failure_not_ready = {
     true, MESH__RETRY_CONNECT_FAILURE | MESH__RETRY_RESET, MESH__EJECTION_NOTHING};
@@ -62,11 +67,10 @@ bool mesh__transport_text(const char *text)
     return find(text) != NULL;
 }
 
-/* The core ends a call itself when its time is over or somebody here cancels it. */
-static bool ended_here(enum mesh_status status, const char *text)
+/* A core that stops ends so what it has handed to nobody. */
+static bool is_dropped(enum mesh_status status, const char *text)
 {
-    return (status == MESH_DEADLINE_EXCEEDED && strcmp(text, "Deadline Exceeded") == 0) ||
-           (status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0);
+    return status == MESH_CANCELLED && strcmp(text, "CANCELLED") == 0;
 }
 
 static struct mesh__failure of_transport(const struct row *row, const char *text)
@@ -123,9 +127,30 @@ struct mesh__failure mesh__failure_of(enum mesh_status status, const char *text,
 {
     const struct row *row = marked || status == MESH_OK ? NULL : find(text);
 
-    if (!marked && ended_here(status, text)) {
-        return (struct mesh__failure){
-            true, 0, status == MESH_CANCELLED ? MESH__EJECTION_NOTHING : MESH__EJECTION_GATEWAY};
+    if (!marked && is_dropped(status, text)) {
+        return dropped;
     }
     return row != NULL ? of_transport(row, text) : of_server(status);
+}
+
+enum mesh_status mesh__transport_code(enum mesh_status status, const char *text)
+{
+    const struct row *row = find(text);
+
+    if (is_dropped(status, text)) {
+        return MESH_UNAVAILABLE;
+    }
+    if (row == NULL || row->cause == HERE) {
+        return status;
+    }
+    switch (status) {
+    case MESH_UNKNOWN: /* a connection that broke down over bad HTTP/2 is as gone as a closed one */
+        return MESH_UNAVAILABLE;
+    case MESH_CANCELLED:
+    case MESH_RESOURCE_EXHAUSTED:
+    case MESH_PERMISSION_DENIED: /* nobody has: a stream was reset */
+        return row->cause == RST ? MESH_UNAVAILABLE : status;
+    default:
+        return status;
+    }
 }

@@ -18,9 +18,15 @@ struct mesh__failure {
     enum mesh__ejection_result ejection;
 };
 
-/* `marked`: it came with MESH__STATUS_MARK, and its text cannot deceive. MESH_OK is none. */
+/*
+ * Of what this side has not ended itself. `marked`: it came with MESH__STATUS_MARK, and its text
+ * cannot deceive. MESH_OK is none.
+ */
 struct mesh__failure mesh__failure_of(enum mesh_status status, const char *text, bool marked);
 
+/* Ended on this side: cancelled, or out of time. */
+extern const struct mesh__failure mesh__failure_cancelled;
+extern const struct mesh__failure mesh__failure_late;
 /* Nobody of ours answers within the time of one try: cut by the caller's own timer. */
 extern const struct mesh__failure mesh__failure_per_try;
 /* No endpoint became ready within the time for it. */
@@ -28,5 +34,8 @@ extern const struct mesh__failure mesh__failure_not_ready;
 
 /* True for the texts that the transport below us writes, rather than a peer. */
 bool mesh__transport_text(const char *text);
+/* The code of such a failure for callers: what the transport makes up is no word of a peer's
+ * business. */
+enum mesh_status mesh__transport_code(enum mesh_status status, const char *text);
 
 #endif

@@ -85,7 +85,7 @@ static void finish(struct mesh_call *call, struct unary_try *result, enum mesh__
             drop_unsent(call, try);
         } else if (!try->lost) {
             try->lost = true;
-            mesh__wire->call_cancel(try->attempt.wire);
+            mesh__attempt_cancel(&try->attempt);
         }
     }
     call->state = CALL_DONE;
@@ -312,8 +312,10 @@ static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_stat
 /* The batch of an attempt has completed. */
 static void on_end(struct mesh_call *call, struct unary_try *try)
 {
-    enum mesh_status status = mesh__attempt_code(&try->attempt);
+    enum mesh_status status;
 
+    mesh__attempt_over(&try->attempt, call->ctx);
+    status = mesh__attempt_code(&try->attempt);
     if (try->lost) {
         leave(call, try, status, MESH__EJECTION_NOTHING, "another was first");
         free_sent(call, try);
@@ -335,7 +337,7 @@ static void cancel(struct mesh_call *call)
         struct unary_try *try = &call->tries[i];
 
         if (try->state == TRY_SENT) {
-            mesh__wire->call_cancel(try->attempt.wire);
+            mesh__attempt_cancel(&try->attempt);
         } else if (try->state == TRY_DELAYED) {
             drop_unsent(call, try);
         }
@@ -354,7 +356,7 @@ static void turn_try(struct mesh_call *call, struct unary_try *try, int64_t now_
         on_end(call, try);
     } else if (try->state == TRY_SENT && now_ns >= try->until_ns && !try->cut && !try->lost) {
         try->cut = true;
-        mesh__wire->call_cancel(try->attempt.wire);
+        mesh__attempt_cancel(&try->attempt);
     }
 }
 

@@ -73,9 +73,10 @@ static bool ends_as(struct mesh__attempt *attempt, struct mesh__rules *rules, bo
     batch.message = mesh__client_pack(&note.base);
     mesh__attempt_batch(attempt, &batch, &op);
     if (cancel) {
-        mesh__wire->call_cancel(attempt->wire);
+        mesh__attempt_cancel(attempt);
     }
     CHECK(mesh__attempt_await(ctx, attempt, &op, MESH_NO_DEADLINE));
+    mesh__attempt_over(attempt, ctx);
     is = same(attempt, expected);
     mesh__attempt_leave(attempt, ctx, mesh__attempt_code(attempt), expected->ejection, "result");
     mesh__attempt_free(attempt);
@@ -159,13 +160,10 @@ static enum mesh_status status_of_reset(int code)
 {
     switch (code) {
     case 7:
+    case 8:  /* nobody has cancelled it, */
+    case 11: /* has had enough */
+    case 12: /* or has forbidden it */
         return MESH_UNAVAILABLE;
-    case 8:
-        return MESH_CANCELLED;
-    case 11:
-        return MESH_RESOURCE_EXHAUSTED;
-    case 12:
-        return MESH_PERMISSION_DENIED;
     default:
         return MESH_INTERNAL;
     }
@@ -302,6 +300,23 @@ TEST(what_ends_on_this_side_is_no_failure_of_the_peer_to_try_again)
 
     CHECK(attempt_is(raw_peer_new(&settings, &nothing, RAW_STAY), false, &late));
     CHECK(attempt_is(raw_peer_new(&settings, &nothing, RAW_STAY), true, &cancelled));
+}
+
+/* The same words of the other side: its core drops what it has handed to nobody, and its clock is
+ * not ours. */
+TEST(what_ends_with_those_words_on_the_other_side_is)
+{
+    static const struct expected dropped = {MESH_UNAVAILABLE, true, REFUSED | MESH__RETRY_CANCELLED,
+                                            MESH__EJECTION_BOTH};
+    static const struct expected late = {MESH_DEADLINE_EXCEEDED, false,
+                                         MESH__RETRY_DEADLINE_EXCEEDED, MESH__EJECTION_GATEWAY};
+    struct raw_bytes answer = {0};
+
+    add_trailers(&answer, "1", "CANCELLED", NULL);
+    CHECK(attempt_is(raw_peer_new(&settings, &answer, RAW_STAY), false, &dropped));
+    answer.size = 0;
+    add_trailers(&answer, "4", "Deadline Exceeded", NULL);
+    CHECK(attempt_is(raw_peer_new(&settings, &answer, RAW_STAY), false, &late));
 }
 
 TEST(http_without_a_grpc_status)

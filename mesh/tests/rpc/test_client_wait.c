@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "mesh/client.h"
+#include "rpc/client_call.h"
 #include "rpc/client_impl.h"
 #include "test.h"
 
@@ -82,15 +83,25 @@ static struct mesh_ctx *inbound_ctx(struct peer_call *call)
     return inbound;
 }
 
-/* Calls Wait as the handler of a server would: with the call it serves as the parent. */
+/*
+ * Calls Wait as the handler of a server would: with the call it serves as the parent, whose end the
+ * context learns of a little later.
+ */
 static void script_relay(struct peer_call *call, void *arg)
 {
     struct mesh_ctx *inbound = inbound_ctx(call);
     Peer__Note note = PEER__NOTE__INIT;
     ProtobufCMessage *answer;
+    atomic_bool gone = false;
+    struct mesh_call *inner;
 
     (void)arg;
-    inner_status = (int)mesh_client_call(inbound, client, method("Wait"), &note.base, &answer);
+    inbound->cancelled = &gone;
+    inner = mesh_client_start(inbound, client, method("Wait"), &note.base);
+    while (!mesh__queue_turn(mesh__in_ms(1000))) { /* it has ended by itself */
+    }
+    gone = peer_wait_over(call);
+    inner_status = (int)mesh_client_wait(inbound, inner, &answer);
     mesh__ctx_free(inbound);
 }
 

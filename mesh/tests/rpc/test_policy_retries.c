@@ -161,6 +161,33 @@ TEST(failures_of_the_transport_are_retried_by_its_words_alone)
     check_words_of_bytes(&nothing, "reset "); /* closed without a word */
 }
 
+/* Whatever code the core has for it. */
+TEST(resets_of_every_code_are_failures_of_the_peer_for_the_breaker)
+{
+    for (uint8_t number = 0; number < 14; number++) {
+        const struct raw_bytes code = {4, {0, 0, 0, number}};
+        struct raw_bytes answer = {0};
+        struct raw_peer *raw;
+        char target[32];
+
+        raw_frame(&answer, RAW_RST_STREAM, 0, 3, &code);
+        raw = peer_of_bytes(&answer, target);
+        governed_start(&governed,
+                       &(struct governed_options){.target = target,
+                                                  .route = "'retries':{'attempts':0}",
+                                                  .destination = NO_EJECTION
+                                                  ",'circuitBreaker':{'consecutiveFailures':1,"
+                                                  "'openDuration':'60s'}"});
+        CHECK(governed_await_endpoints(&governed, "ready", 1));
+        CHECK(governed_call(&governed, "Buy") != MESH_OK);
+        CHECK_TEXT(governed_reason(&governed), "");
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_TEXT(governed_reason(&governed), "CIRCUIT_OPEN");
+        governed_done(&governed);
+        raw_peer_free(raw);
+    }
+}
+
 TEST(peers_that_cannot_be_reached_are_retried_by_connect_failure_and_reset)
 {
     struct raw_peer *raw = raw_peer_new_refusing();

@@ -7,7 +7,10 @@
 #include "server_served.h"
 #include "test.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
+#include <string.h>
 
 #define QUIET NO_BREAKER "," NO_EJECTION
 #define N_LAYERS 3
@@ -51,7 +54,7 @@ static MESH_STATUS call_below(struct mesh_ctx *ctx, struct served *served,
     return call_layer(ctx, (size_t)(served - layers) + 1);
 }
 
-static void begin(const char *route)
+static void begin_with(const char *route, const char *destination)
 {
     actor_start(&bottom, ACTS({.status = MESH_UNAVAILABLE}), 0);
     for (size_t i = 0; i < N_LAYERS - 1; i++) {
@@ -64,12 +67,17 @@ static void begin(const char *route)
                                                                              ? actor_target(&bottom)
                                                                              : layers[i].target,
                                                                .route = route,
-                                                               .destination = QUIET});
+                                                               .destination = destination});
         CHECK(governed_await_endpoints(&clients[i], "ready", 1));
     }
     for (size_t i = 0; i < N_LAYERS - 1; i++) { /* now that there is something to call */
         layers[i].script = call_below;
     }
+}
+
+static void begin(const char *route)
+{
+    begin_with(route, QUIET);
 }
 
 /* The servers first: their handlers use the clients. */
@@ -142,6 +150,128 @@ TEST(refusals_of_a_layer_below_stop_the_layers_above)
     CHECK(mesh_ctx_error_retry_ms(clients[0].ctx) > 0);
     actor_start(&bottom, ACTS({0}), 0); /* for finish() */
     finish();
+}
+
+/* ---- a server that stops -------------------------------------------------------------------- */
+
+static struct governed caller;
+static atomic_bool over;
+static atomic_int n_ended[MESH_UNAUTHENTICATED + 1]; /* calls, by their status */
+
+static void *call_on(void *arg)
+{
+    struct mesh_ctx *ctx = mesh__ctx_new("caller", 0, MESH_NO_DEADLINE);
+
+    (void)arg;
+    while (!over) {
+        n_ended[call_relay(ctx, &caller)]++;
+        mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    }
+    mesh__ctx_free(ctx);
+    mesh__client_thread_done();
+    return NULL;
+}
+
+/* What its core has handed to nobody yet is no cancellation of the caller's: that is tried again,
+ * and if nobody is there it ends as with any other connection that is lost. */
+TEST(a_server_that_stops_cancels_no_calls)
+{
+    enum { ROUNDS = 60, CALLERS = 6, CALLS = 40 };
+
+    memset(n_ended, 0, sizeof n_ended);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_t threads[CALLERS];
+        struct served served;
+
+        over = false;
+        served_init(&served);
+        served.script = NULL;
+        served_start(&served);
+        governed_start(&caller,
+                       &(struct governed_options){.target = served.target,
+                                                  .route = "'timeout':'5s','retries':{'attempts':2,"
+                                                           "'backoff':'1ms'}",
+                                                  .destination = QUIET});
+        CHECK(governed_await_endpoints(&caller, "ready", 1));
+        for (int i = 0; i < CALLERS; i++) {
+            CHECK_INT(pthread_create(&threads[i], NULL, call_on, NULL), 0);
+        }
+        while (served.n_entered < CALLS) {
+            (void)sched_yield();
+        }
+        mesh__server_stop(served.server);
+        over = true;
+        for (int i = 0; i < CALLERS; i++) {
+            CHECK_INT(pthread_join(threads[i], NULL), 0);
+        }
+        governed_done(&caller);
+        served_done(&served);
+    }
+    for (int code = MESH_CANCELLED; code <= MESH_UNAUTHENTICATED; code++) {
+        CHECK(n_ended[code] == 0 || code == MESH_UNAVAILABLE);
+    }
+    CHECK(n_ended[MESH_OK] >= ROUNDS * CALLS);
+}
+
+/* ---- a caller that gives up ----------------------------------------------------------------- */
+
+static const struct wire *real_wire;
+static pthread_t top;
+static atomic_bool looked; /* a handler's thread has looked at a status */
+
+static enum mesh_status look(const struct wire_call *call)
+{
+    looked = looked || !pthread_equal(pthread_self(), top);
+    return real_wire->call_status(call);
+}
+
+/* The context of an inbound call learns of its end after what was sent for it has ended. */
+static bool learn_late(const struct wire_call *call)
+{
+    int64_t start_ns = mesh__now_ns();
+    bool was = real_wire->call_was_cancelled(call);
+
+    while (was && !looked && peer_ms_since(start_ns) < 5000) {
+        (void)sched_yield();
+    }
+    return was;
+}
+
+TEST(a_call_that_ends_with_the_call_it_was_made_for_is_the_callers_doing)
+{
+    Check__V1__Words words = CHECK__V1__WORDS__INIT;
+    ProtobufCMessage *answer;
+    struct wire wire = *mesh__wire;
+    atomic_bool cancelled = false;
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    real_wire = mesh__wire;
+    wire.call_status = look;
+    wire.call_was_cancelled = learn_late;
+    mesh__wire = &wire;
+    top = pthread_self();
+    looked = true;
+    begin_with("'timeout':'20s','retries':{'attempts':2,'backoff':'1ms'}",
+               NO_BREAKER ",'outlierDetection':{'consecutive5xxErrors':1}");
+    actor_follow(&bottom, ACTS({.hangs = true}));
+    fork = mesh_ctx_fork(clients[1].ctx);
+    fork->cancelled = &cancelled;
+    call = mesh_client_start(fork, clients[1].client, &relay, &words.base);
+    CHECK(peer_await(&bottom.n_hanging, 1));
+    looked = false;
+    cancelled = true;
+    CHECK_INT(mesh_client_wait(fork, call, &answer), MESH_CANCELLED);
+    CHECK(peer_await(&bottom.n_cancelled, 1));
+    while (layers[1].n_finished == 0) {
+        (void)sched_yield();
+    }
+    CHECK_INT(bottom.n_calls, 1);
+    CHECK_INT(governed_count(&clients[2], "mesh_client_attempts_total", "code", "CANCELLED"), 1);
+    CHECK_INT(governed_count(&clients[2], "mesh_client_ejections_total", NULL, NULL), 0);
+    mesh__ctx_free(fork);
+    finish();
+    mesh__wire = real_wire;
 }
 
 /* ---- health --------------------------------------------------------------------------------- */
