@@ -279,6 +279,11 @@ struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
 
     (void)find_trailer(attempt, MESH__PUSHBACK, &pushback); /* without it, it is none */
     *ret_pushback = pushback.value;
+    /* One impatient caller ejects it for nobody else. */
+    if (failure.ejection == MESH__EJECTION_GATEWAY && !attempt->rules->own_time &&
+        mesh__attempt_code(attempt) == MESH_DEADLINE_EXCEEDED) {
+        failure.ejection = MESH__EJECTION_NOTHING;
+    }
     return failure;
 }
 

@@ -21,6 +21,7 @@ static const struct mesh_method ask = PEER_METHOD("Ask", MESH_UNARY);
 static const struct raw_bytes nothing;
 static struct raw_bytes settings;
 static struct mesh_ctx *ctx;
+static int64_t callers_ms; /* the time that the caller has; 0: any */
 
 /* What is expected of one attempt. */
 struct expected {
@@ -48,7 +49,7 @@ static bool same(const struct mesh__attempt *attempt, const struct expected *exp
 static void pick(struct mesh__attempt *attempt, struct mesh__rules *rules,
                  struct mesh_client *client)
 {
-    mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    mesh__ctx_reset(ctx, callers_ms > 0 ? mesh__in_ms(callers_ms) : MESH_NO_DEADLINE);
     CHECK(mesh__rules_begin(rules, ctx, client, &ask) == MESH__NOT_REFUSED);
     while (mesh__endpoints_pick(client->endpoints, &rules->pick, &attempt->endpoint) ==
            MESH__PICK_WAITS) {
@@ -317,6 +318,21 @@ TEST(what_ends_with_those_words_on_the_other_side_is)
     answer.size = 0;
     add_trailers(&answer, "4", "Deadline Exceeded", NULL);
     CHECK(attempt_is(raw_peer_new(&settings, &answer, RAW_STAY), false, &late));
+}
+
+/* Nobody else shall go without an endpoint because of it. */
+TEST(a_caller_in_a_hurry_says_nothing_of_the_endpoint)
+{
+    static const struct expected late = {MESH_DEADLINE_EXCEEDED, true, 0, MESH__EJECTION_NOTHING};
+    static const struct expected told = {MESH_DEADLINE_EXCEEDED, false,
+                                         MESH__RETRY_DEADLINE_EXCEEDED, MESH__EJECTION_NOTHING};
+    struct raw_bytes answer = {0};
+
+    callers_ms = 1000;
+    CHECK(attempt_is(raw_peer_new(&settings, &nothing, RAW_STAY), false, &late));
+    add_trailers(&answer, "4", "no time left", "1");
+    CHECK(attempt_is(raw_peer_new(&settings, &answer, RAW_STAY), false, &told));
+    callers_ms = 0;
 }
 
 TEST(http_without_a_grpc_status)
