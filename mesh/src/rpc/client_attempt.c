@@ -287,6 +287,16 @@ struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
     return failure;
 }
 
+void mesh__attempt_tell(const struct mesh__attempt *attempt, struct mesh__rules *rules)
+{
+    const char *pushback;
+
+    rules->failure = mesh__attempt_failure(attempt, &pushback);
+    /* Details are no help: servers send none of what nobody is to know, and a reason may be of the
+     * business. */
+    rules->given_up = pushback != NULL && pushback[0] == '-' && is_marked(attempt);
+}
+
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)
 {
     enum mesh_status status = mesh__attempt_code(attempt);

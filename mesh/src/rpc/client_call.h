@@ -126,6 +126,8 @@ bool mesh__attempt_was_cut(const struct mesh__attempt *attempt);
 /* After WIRE_RECV_STATUS: what kind of failure it is, and what the peer says of another try. */
 struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
                                            const char **ret_pushback);
+/* The same: the rules of its call learn of it. */
+void mesh__attempt_tell(const struct mesh__attempt *attempt, struct mesh__rules *rules);
 /* After WIRE_RECV_STATUS: puts the reply metadata and, if the call failed, text and details into
  * ctx. */
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt);

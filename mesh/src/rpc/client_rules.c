@@ -283,19 +283,27 @@ enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
                                                const struct mesh__rules *rules,
                                                enum mesh_status status)
 {
-    switch (status) {
-    case MESH_OK:
+    if (status == MESH_OK) {
         return MESH__BREAKER_SUCCESS;
+    }
+    if (rules->given_up || is_own_failure(ctx)) {
+        return MESH__BREAKER_NOTHING;
+    }
+    if (rules->failure.transport && rules->failure.ejection == MESH__EJECTION_BOTH) {
+        return MESH__BREAKER_FAILURE; /* whatever code there is for it */
+    }
+    switch (status) {
     case MESH_CANCELLED:
+    case MESH_RESOURCE_EXHAUSTED: /* a peer that sheds its load has not recovered */
         return MESH__BREAKER_NOTHING;
     case MESH_DEADLINE_EXCEEDED: /* else one impatient caller opens it for all */
-        return rules->own_time || rules->cut ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
+        return rules->own_time ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
     case MESH_UNKNOWN:
     case MESH_INTERNAL:
     case MESH_UNAVAILABLE:
     case MESH_DATA_LOSS:
     case MESH_UNIMPLEMENTED:
-        return is_own_failure(ctx) ? MESH__BREAKER_NOTHING : MESH__BREAKER_FAILURE;
+        return MESH__BREAKER_FAILURE;
     default:
         return MESH__BREAKER_REFUSAL;
     }

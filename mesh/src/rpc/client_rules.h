@@ -42,12 +42,14 @@ struct mesh__rules {
     const struct mesh__route_values *values;
     int64_t started_ns;
     int64_t deadline_ns;
-    bool own_time;      /* the deadline is the policy's, not the caller's */
-    bool once;          /* the caller is a retry itself */
-    bool cut;           /* the last attempt was, by its own timer */
-    bool judged;        /* the breaker knows the outcome */
-    bool waits;         /* it has a place among the workers that wait */
-    int64_t n_attempts; /* sent */
+    bool own_time;                /* the deadline is the policy's, not the caller's */
+    bool once;                    /* the caller is a retry itself */
+    bool cut;                     /* the last attempt was, by its own timer */
+    bool given_up;                /* as a mesh of ours says that the last attempt has failed in */
+    struct mesh__failure failure; /* of the last attempt; {0}: none */
+    bool judged;                  /* the breaker knows the outcome */
+    bool waits;                   /* it has a place among the workers that wait */
+    int64_t n_attempts;           /* sent */
     int64_t retries;
     int64_t n_places; /* retries and hedges under way, each with a place in the budget */
     struct mesh__breaker_pass pass;
@@ -94,7 +96,8 @@ bool mesh__rules_fault(const struct mesh__rules *rules, const struct mesh_ctx *c
 /* For the breaker: the call has failed, or not, by what its peer says. Once; the end does it, too.
  */
 void mesh__rules_judge(struct mesh__rules *rules, enum mesh__breaker_outcome outcome);
-/* What a status means for the breaker; before its error is marked as final. */
+/* What a status means for the breaker, after mesh__attempt_tell(); before its error is marked as
+ * final. */
 enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
                                                const struct mesh__rules *rules,
                                                enum mesh_status status);

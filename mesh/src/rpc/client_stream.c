@@ -138,7 +138,7 @@ static MESH_STATUS settle(struct mesh_ctx *ctx, struct client_stream *stream)
     MESH_TRY(await(ctx, stream, &stream->status));
     mesh__attempt_over(&stream->attempt, stream->ctx);
     status = settled(ctx, stream);
-    stream->rules.cut = mesh__attempt_was_cut(&stream->attempt);
+    mesh__attempt_tell(&stream->attempt, &stream->rules);
     mesh__rules_judge(&stream->rules, mesh__rules_outcome(ctx, &stream->rules, status));
     if (stream->final && status != MESH_OK) {
         mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);

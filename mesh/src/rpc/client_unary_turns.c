@@ -274,6 +274,7 @@ static void succeeded(struct mesh_call *call, struct unary_try *try)
         overtake(call);
     }
     call->rules.cut = false;
+    mesh__attempt_tell(&try->attempt, &call->rules);
     leave(call, try, MESH_OK, MESH__EJECTION_GOOD, "answer");
     finish(call, try, MESH__NOT_REFUSED);
 }
@@ -285,9 +286,11 @@ static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_stat
     enum mesh__again again;
     int64_t pause_ns;
 
+    mesh__attempt_tell(&try->attempt, &call->rules);
     call->rules.cut = try->cut && status == MESH_CANCELLED;
     if (call->rules.cut) {
         failure = mesh__failure_per_try;
+        call->rules.failure = failure;
         status = MESH_DEADLINE_EXCEEDED;
         mesh_counter_add(call->rules.client->counts.try_timeouts, 1);
     }

@@ -324,10 +324,14 @@ static void end(struct peer_call *call, const struct act *act)
     if (act->as_ours) {
         pairs[n++] = (struct wire_pair){MESH__STATUS_MARK, "1", 1};
     }
-    if (act->reason != NULL) {
+    if (act->reason != NULL || act->own_reason != NULL) {
         pairs[n].key = "grpc-status-details-bin";
-        mesh_ignore(mesh_fail(own, act->status, "as told")); /* for its details */
-        mesh__error_is_final(own, act->reason, -1);
+        if (act->own_reason != NULL) { /* for its details */
+            mesh_ignore(mesh_fail_reason(own, act->status, act->own_reason, "as told"));
+        } else {
+            mesh_ignore(mesh_fail(own, act->status, "as told"));
+            mesh__error_is_final(own, act->reason, -1);
+        }
         pairs[n].value = mesh__error_details(own, act->status, &pairs[n].size);
         n++;
     }

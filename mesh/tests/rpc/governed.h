@@ -82,6 +82,7 @@ struct act {
     int n_messages;          /* of Watch, before the status */
     bool as_ours;            /* with the mark of our servers */
     const char *reason;      /* of ErrorInfo, of the domain "mesh"; NULL: none */
+    const char *own_reason;  /* the same of its own domain */
 };
 
 #define ACTS_MAX 8

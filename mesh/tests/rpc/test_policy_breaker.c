@@ -56,6 +56,14 @@ static bool is_refused(const char *method)
            strcmp(governed_reason(&governed), "CIRCUIT_OPEN") == 0 && actor.n_calls == before;
 }
 
+static void open_it(void)
+{
+    for (int i = 0; i < 3; i++) {
+        CHECK(governed_call(&governed, "Buy") != MESH_OK);
+    }
+    CHECK_INT(changes("Buy", "open"), 1);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 TEST(failures_in_a_row_open_it_for_their_method_alone)
@@ -236,14 +244,32 @@ TEST(nor_does_one_who_gives_up)
 
 TEST(failures_that_a_mesh_further_down_has_made_count_nowhere)
 {
-    begin(NO_RETRIES, OPENS_AT_3("60s"));
-    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .reason = "RETRIES_EXHAUSTED"}));
-    for (int i = 0; i < 4; i++) {
-        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
-        CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    /* Servers of ours tell nothing of an INTERNAL or UNKNOWN, but that enough was tried. */
+    static const struct act acts[] = {
+        {.status = MESH_UNAVAILABLE, .reason = "RETRIES_EXHAUSTED"},
+        {.status = MESH_DEADLINE_EXCEEDED, .reason = "RETRIES_EXHAUSTED"},
+        {.status = MESH_UNAVAILABLE, .as_ours = true, .pushback = "-1", .own_reason = "CLOSED"},
+        {.status = MESH_INTERNAL, .as_ours = true, .pushback = "-1"},
+        {.status = MESH_UNKNOWN, .as_ours = true, .pushback = "-1"},
+    };
+
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        begin(NO_RETRIES, OPENS_AT_3("60s"));
+        actor_follow(&actor, &acts[i], 1);
+        for (int n = 0; n < 4; n++) {
+            CHECK_INT(governed_call(&governed, "Buy"), acts[i].status);
+        }
+        CHECK_INT(actor.n_calls, 4);
+        CHECK_INT(changes("Buy", "open"), 0);
+        finish();
     }
-    CHECK_INT(actor.n_calls, 4);
-    CHECK_INT(changes("Buy", "open"), 0);
+}
+
+TEST(pushback_of_a_peer_that_is_none_of_ours_makes_its_failures_no_better)
+{
+    begin(NO_RETRIES, OPENS_AT_3("60s"));
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE, .pushback = "-1"}));
+    open_it();
     finish();
 }
 
@@ -291,14 +317,6 @@ TEST(the_policys_time_counts_where_it_ends_before_anything_is_sent)
 }
 
 /* ---- probes --------------------------------------------------------------------------------- */
-
-static void open_it(void)
-{
-    for (int i = 0; i < 3; i++) {
-        CHECK(governed_call(&governed, "Buy") != MESH_OK);
-    }
-    CHECK_INT(changes("Buy", "open"), 1);
-}
 
 TEST(it_closes_after_as_many_probes_as_it_asks_for)
 {
@@ -373,6 +391,24 @@ TEST(a_probe_that_the_business_refuses_has_found_the_peer)
         (void)governed_call(&governed, "Buy");
     }
     CHECK_INT(actor.n_calls, 5);
+    finish();
+}
+
+/* It can be reached, and that is all. */
+TEST(a_peer_that_sheds_every_probe_closes_it_not)
+{
+    begin(NO_RETRIES, OPENS_AT_3("50ms"));
+    open_it();
+    actor_follow(&actor, ACTS({.status = MESH_RESOURCE_EXHAUSTED}));
+    while (actor.n_calls < 3 + 10) { /* places of probes are free again at once */
+        (void)governed_call(&governed, "Buy");
+    }
+    CHECK_INT(changes("Buy", "closed"), 0);
+    CHECK_INT(changes("Buy", "open"), 1);
+    actor_follow(&actor, ACTS({0}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+    CHECK_INT(changes("Buy", "closed"), 1);
     finish();
 }
 

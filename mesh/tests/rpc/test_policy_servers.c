@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "mesh/metrics.h"
 #include "rpc/backoff.h"
 #include "server_served.h"
 #include "test.h"
@@ -104,6 +105,34 @@ TEST(three_layers_with_two_retries_each_call_a_bottom_that_is_down_three_times)
     CHECK_INT(layers[1].n_entered, 1);
     CHECK_TEXT(mesh_ctx_reply_metadata(clients[0].ctx, MESH__PUSHBACK, NULL), "-1");
     CHECK_TEXT(mesh_ctx_error_reason(clients[0].ctx), "RETRIES_EXHAUSTED");
+    finish();
+}
+
+static int64_t openings(size_t layer)
+{
+    const char *const labels[] = {
+        "destination", clients[layer].name,
+        "method",      layer == N_LAYERS - 1 ? "/peer.Peer/Buy" : relay.path,
+        "to",          "open",
+        NULL};
+
+    return (int64_t)mesh_counter_value(
+        mesh_counter("mesh_client_breaker_changes_total", "", labels));
+}
+
+/* Also where the bottom has a reason of its own, which goes up to the first caller. */
+TEST(what_a_layer_has_given_up_opens_no_breaker_above_it)
+{
+    begin_with("'timeout':'20s','retries':{'attempts':1,'backoff':'1ms'}",
+               NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':2,'openDuration':'60s'}");
+    actor_follow(&bottom, ACTS({.status = MESH_UNAVAILABLE, .own_reason = "BANK_CLOSED"}));
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(call_layer(clients[0].ctx, 0), MESH_UNAVAILABLE);
+        CHECK_TEXT(mesh_ctx_error_reason(clients[0].ctx), "BANK_CLOSED");
+    }
+    CHECK_INT(openings(0), 0);
+    CHECK_INT(openings(1), 0);
+    CHECK_INT(openings(2), 1);
     finish();
 }
 
