@@ -46,6 +46,7 @@ struct mesh_call {
     int64_t next_ns;
     bool pending;   /* it holds a place among those that wait for an endpoint */
     bool cancelled; /* what is under way was told to end */
+    bool stopped;   /* by pushback: no other attempt begins */
     bool final;     /* enough was tried */
     bool ended;     /* the rules are */
     int64_t n_hedges;

@@ -104,10 +104,10 @@ static void plan_hedge(struct mesh_call *call, int64_t now_ns)
 {
     const struct mesh__route_values *values = call->rules.values;
 
-    call->next_ns =
-        values->hedging_delay_ms > 0 && call->n_hedges + 1 < values->hedging_max_attempts
-            ? mesh__after_ms(now_ns, values->hedging_delay_ms)
-            : MESH_NO_DEADLINE;
+    call->next_ns = !call->stopped && values->hedging_delay_ms > 0 &&
+                            call->n_hedges + 1 < values->hedging_max_attempts
+                        ? mesh__after_ms(now_ns, values->hedging_delay_ms)
+                        : MESH_NO_DEADLINE;
 }
 
 static void send(struct mesh_call *call, struct unary_try *try)
@@ -279,6 +279,34 @@ static void succeeded(struct mesh_call *call, struct unary_try *try)
     finish(call, try, MESH__NOT_REFUSED);
 }
 
+/* What the peer says of other attempts holds for hedges too. */
+static void follow(struct mesh_call *call, const char *pushback)
+{
+    int64_t pause_ns;
+
+    if (!mesh__backoff_pushback(&call->rules.backoff, pushback, &pause_ns)) {
+        call->stopped = true;
+        call->next_ns = MESH_NO_DEADLINE;
+        for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
+            if (call->tries[i].state == TRY_DELAYED) {
+                drop_unsent(call, &call->tries[i]);
+            }
+        }
+    } else if (call->next_ns != MESH_NO_DEADLINE && mesh__now_ns() + pause_ns > call->next_ns) {
+        call->next_ns = mesh__now_ns() + pause_ns;
+    }
+}
+
+static enum mesh__again decide(struct mesh_call *call, const struct mesh__failure *failure,
+                               const char *pushback, int64_t *ret_pause_ns)
+{
+    if (call->cancelled) {
+        return MESH__AGAIN_NOT;
+    }
+    return call->stopped ? MESH__AGAIN_NO_MORE
+                         : mesh__rules_retry(&call->rules, failure, pushback, ret_pause_ns);
+}
+
 static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_status status)
 {
     const char *pushback;
@@ -294,21 +322,23 @@ static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_stat
         status = MESH_DEADLINE_EXCEEDED;
         mesh_counter_add(call->rules.client->counts.try_timeouts, 1);
     }
+    if (pushback != NULL) {
+        follow(call, pushback);
+    }
     if ((failure.retry_on & (unsigned)call->rules.values->retry_on) != 0 && n_live(call) > 1) {
         leave(call, try, status, failure.ejection, "another is under way");
         free_sent(call, try);
         return;
     }
     give_place(call, try); /* the next one may need it */
-    again = call->cancelled ? MESH__AGAIN_NOT
-                            : mesh__rules_retry(&call->rules, &failure, pushback, &pause_ns);
+    again = decide(call, &failure, pushback, &pause_ns);
     leave(call, try, status, failure.ejection, again == MESH__AGAIN ? "retry" : "result");
     if (again == MESH__AGAIN) {
         free_sent(call, try);
         pause(call, pause_ns);
         return;
     }
-    call->final = again == MESH__AGAIN_NO_MORE || (pushback != NULL && pushback[0] == '-');
+    call->final = again == MESH__AGAIN_NO_MORE;
     finish(call, try, MESH__NOT_REFUSED);
 }
 

@@ -150,6 +150,50 @@ TEST(a_hedge_that_fails_leaves_the_first_attempt_alone)
     finish();
 }
 
+/* The attempt under way may still succeed. */
+TEST(a_hedge_whose_peer_says_so_is_followed_by_no_other_attempt)
+{
+    struct mesh_call *call;
+    int64_t start_ns;
+
+    begin("'timeout':'20s','retries':{'attempts':3,'backoff':'1ms'},"
+          "'hedging':{'delay':'30ms','maxAttempts':5}",
+          QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE},
+                              {.status = MESH_UNAVAILABLE, .pushback = "-1"}, {0}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    while (governed_count(&governed, "mesh_client_attempts_total", "code", "UNAVAILABLE") == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    start_ns = mesh__now_ns();
+    while (peer_ms_since(start_ns) < 100) { /* another one would be due three times */
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    actor_release(&actor);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_UNAVAILABLE);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    finish();
+}
+
+TEST(a_hedge_that_is_pushed_back_puts_off_the_next_one)
+{
+    int64_t start_ns;
+
+    begin("'timeout':'20s','retries':{'attempts':3,'backoff':'1ms'},"
+          "'hedging':{'delay':'20ms','maxAttempts':5}",
+          QUIET);
+    actor_follow(&actor,
+                 ACTS({.hangs = true}, {.status = MESH_UNAVAILABLE, .pushback = "300"}, {0}));
+    start_ns = mesh__now_ns();
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    CHECK(peer_ms_since(start_ns) >= 300);
+    CHECK_INT(actor.n_calls, 3);
+    finish();
+}
+
 TEST(a_failure_that_is_not_retried_ends_all_attempts)
 {
     begin(HEDGED, QUIET);
