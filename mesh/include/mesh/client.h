@@ -38,10 +38,10 @@ MESH_STATUS mesh_client_call(struct mesh_ctx *ctx, struct mesh_client *client,
 
 /*
  * The same in two steps, so that several calls run at once: start each on a context of its own
- * (mesh_ctx_fork), then wait for each. request is packed before mesh_client_start returns. Every
- * started call is waited for; freeing its context cancels it first. Both run on the
- * same thread. The deadline is fixed by mesh_client_start: a nearer one of the context that waits
- * does not shorten it.
+ * (mesh_ctx_fork), then wait for each on the same context or a view of it. request is packed before
+ * mesh_client_start returns. Every started call is waited for; freeing its context cancels it
+ * first. Both run on the same thread. The deadline is fixed by mesh_client_start: a nearer one of
+ * the context that waits does not shorten it.
  */
 struct mesh_call *mesh_client_start(struct mesh_ctx *ctx, struct mesh_client *client,
                                     const struct mesh_method *method,

@@ -125,6 +125,9 @@ void mesh__error_from_peer(struct mesh_ctx *ctx, enum mesh_status status, const 
  * spent. One without a reason gets this one, of the domain "mesh"; retry_ms -1: no RetryInfo.
  */
 void mesh__error_is_final(struct mesh_ctx *ctx, const char *reason, int64_t retry_ms);
+/* Makes one that was taken from ctx, or a view of the same call, its failure again; what SQL said
+ * last stays. */
+void mesh__error_put(struct mesh_ctx *ctx, const struct mesh__error *error);
 #define MESH__MESH_DOMAIN "mesh" /* of ErrorInfo */
 void mesh__error_clear(struct mesh_ctx *ctx);
 /* The last failure of from, with all its details, becomes that of ctx, in ctx's memory. */

@@ -173,6 +173,16 @@ void mesh__error_is_final(struct mesh_ctx *ctx, const char *reason, int64_t retr
     }
 }
 
+void mesh__error_put(struct mesh_ctx *ctx, const struct mesh__error *error)
+{
+    struct mesh__error *old = ctx->scope->error;
+    struct mesh__error put = *error;
+
+    put.constraint = old->constraint;
+    memcpy(put.sqlstate, old->sqlstate, sizeof put.sqlstate);
+    *old = put;
+}
+
 void mesh__error_clear(struct mesh_ctx *ctx)
 {
     *ctx->scope->error = (struct mesh__error){.text = "", .retry_ms = -1};

@@ -138,12 +138,12 @@ static struct mesh__pair **copy_metadata(struct mesh_ctx *ctx, struct wire_call 
     return end;
 }
 
-static void keep_reply_metadata(struct mesh_ctx *ctx, struct wire_call *wire)
+void mesh__attempt_reply(struct mesh_ctx *ctx, const struct mesh__attempt *attempt)
 {
     struct mesh__pair *first = NULL;
-    struct mesh__pair **end = copy_metadata(ctx, wire, WIRE_INITIAL, &first);
+    struct mesh__pair **end = copy_metadata(ctx, attempt->wire, WIRE_INITIAL, &first);
 
-    copy_metadata(ctx, wire, WIRE_TRAILING, end);
+    copy_metadata(ctx, attempt->wire, WIRE_TRAILING, end);
     ctx->scope->reply_metadata = first;
 }
 
@@ -303,7 +303,6 @@ MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attemp
     const char *text = mesh__wire->call_status_text(attempt->wire);
     struct wire_pair details = {NULL, NULL, 0};
 
-    keep_reply_metadata(ctx, attempt->wire);
     if (status == MESH_OK) {
         return MESH_OK;
     }

@@ -128,8 +128,9 @@ struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
                                            const char **ret_pushback);
 /* The same: the rules of its call learn of it. */
 void mesh__attempt_tell(const struct mesh__attempt *attempt, struct mesh__rules *rules);
-/* After WIRE_RECV_STATUS: puts the reply metadata and, if the call failed, text and details into
- * ctx. */
+/* After WIRE_RECV_STATUS: puts the reply metadata into ctx. */
+void mesh__attempt_reply(struct mesh_ctx *ctx, const struct mesh__attempt *attempt);
+/* After WIRE_RECV_STATUS: if the call failed, puts text and details into ctx. */
 MESH_STATUS mesh__attempt_status(struct mesh_ctx *ctx, const struct mesh__attempt *attempt);
 /* Unpacks a received message into ctx's arena and frees it. */
 MESH_STATUS mesh__attempt_unpack(struct mesh_ctx *ctx, const struct mesh__attempt *attempt,

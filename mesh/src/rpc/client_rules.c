@@ -138,18 +138,22 @@ enum mesh_status mesh__refusal_status(const struct mesh__rules *rules, enum mesh
 static const struct refusal {
     const char *before, *after;
     const char *reason;
+    const char *instead; /* of another attempt */
 } refusals[MESH__N_REFUSALS] = {
-    [MESH__REFUSED_LATE] = {"the deadline passed before ", " was sent", NULL},
-    [MESH__REFUSED_CANCELLED] = {"cancelled before ", " was sent", NULL},
-    [MESH__REFUSED_BREAKER] = {"the circuit breaker of ", " is open", "CIRCUIT_OPEN"},
-    [MESH__REFUSED_WORKERS] = {"too many calls wait for it, ", " was not sent", "WORKER_LIMIT"},
+    [MESH__REFUSED_LATE] = {"the deadline passed before ", " was sent", NULL,
+                            "the deadline has passed"},
+    [MESH__REFUSED_CANCELLED] = {"cancelled before ", " was sent", NULL, "it was cancelled"},
+    [MESH__REFUSED_BREAKER] = {"the circuit breaker of ", " is open", "CIRCUIT_OPEN", NULL},
+    [MESH__REFUSED_WORKERS] = {"too many calls wait for it, ", " was not sent", "WORKER_LIMIT",
+                               NULL},
     [MESH__REFUSED_REQUESTS] = {"too many attempts are in flight, ", " was not sent",
-                                "REQUEST_LIMIT"},
+                                "REQUEST_LIMIT", "too many are in flight"},
     [MESH__REFUSED_PENDING] = {"too many calls wait for an endpoint, ", " was not sent",
-                               "PENDING_LIMIT"},
-    [MESH__REFUSED_NO_ENDPOINT] = {"no endpoint could be reached, ", " was not sent",
-                                   "NO_ENDPOINT"},
-    [MESH__REFUSED_FAULT] = {"the fault of the policy has ended ", "", "FAULT"},
+                               "PENDING_LIMIT", "too many calls wait for an endpoint"},
+    [MESH__REFUSED_NO_ENDPOINT] = {"no endpoint could be reached, ", " was not sent", "NO_ENDPOINT",
+                                   "no endpoint could be reached"},
+    [MESH__REFUSED_FAULT] = {"the fault of the policy has ended ", "", "FAULT",
+                             "the fault of the policy has ended it"},
 };
 
 /* What a refusal means for the breaker: only these two are the peer's failures. */
@@ -162,13 +166,36 @@ static enum mesh__breaker_outcome refusal_outcome(const struct mesh__rules *rule
     return failed ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
 }
 
+/* What was sent may have been done: the call has failed in the way of its last attempt. */
+static MESH_STATUS refuse_another(struct mesh_ctx *ctx, struct mesh__rules *rules,
+                                  enum mesh__refusal refusal)
+{
+    const struct mesh__result *last = &rules->last;
+    const char *text = mesh_printf(ctx, "%s; no other attempt was possible: %s", last->error.text,
+                                   refusals[refusal].instead);
+
+    if (refusal == MESH__REFUSED_CANCELLED) {
+        mesh__rules_judge(rules, MESH__BREAKER_NOTHING);
+        return mesh_fail(ctx, MESH_CANCELLED, "%s", text);
+    }
+    mesh__error_put(ctx, &last->error);
+    ctx->scope->error->text = mesh__clean_text(ctx, text, MESH_ERROR_TEXT_MAX);
+    mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
+    mesh__rules_judge(rules, last->outcome);
+    return last->status;
+}
+
 MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, struct mesh__rules *rules,
                                enum mesh__refusal refusal)
 {
     const struct refusal *known = &refusals[refusal];
-    enum mesh_status status =
-        mesh_fail(ctx, mesh__refusal_status(rules, refusal), "%s: %s%s%s", rules->client->name,
-                  known->before, rules->method->name, known->after);
+    enum mesh_status status;
+
+    if (rules->last.status != MESH_OK) {
+        return refuse_another(ctx, rules, refusal);
+    }
+    status = mesh_fail(ctx, mesh__refusal_status(rules, refusal), "%s: %s%s%s", rules->client->name,
+                       known->before, rules->method->name, known->after);
 
     if (known->reason != NULL) {
         mesh__error_is_final(ctx, known->reason,
@@ -320,10 +347,10 @@ void mesh__rules_judge(struct mesh__rules *rules, enum mesh__breaker_outcome out
 void mesh__rules_end(struct mesh__rules *rules, enum mesh_status status)
 {
     struct mesh_client *client = rules->client;
+    int64_t over_ns = rules->ended_ns != 0 ? rules->ended_ns : mesh__now_ns();
 
     mesh__rules_judge(rules, MESH__BREAKER_NOTHING);
-    if (status == MESH_DEADLINE_EXCEEDED && rules->own_time &&
-        mesh__now_ns() >= rules->deadline_ns) {
+    if (status == MESH_DEADLINE_EXCEEDED && rules->own_time && over_ns >= rules->deadline_ns) {
         mesh_counter_add(client->counts.call_timeouts, 1);
     }
     mesh__endpoints_forget(client->endpoints, &rules->pick);
@@ -335,7 +362,7 @@ void mesh__rules_end(struct mesh__rules *rules, enum mesh_status status)
         mesh__limit_give(&client->workers);
     }
     n_under_way--;
-    mesh__call_handled(rules->state->metrics, status, mesh__now_ns() - rules->started_ns);
+    mesh__call_handled(rules->state->metrics, status, over_ns - rules->started_ns);
     mesh__policy_release(rules->policy);
     rules->policy = NULL;
 }

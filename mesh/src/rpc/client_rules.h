@@ -6,6 +6,7 @@
 #ifndef MESH_RPC_CLIENT_RULES_H
 #define MESH_RPC_CLIENT_RULES_H
 
+#include "core/ctx_impl.h"
 #include "policy/policy.h"
 #include "rpc/backoff.h"
 #include "rpc/breaker.h"
@@ -33,6 +34,14 @@ enum mesh__refusal {
     MESH__N_REFUSALS
 };
 
+/* What a call or an attempt has come to, apart from the context, which speaks of another by then.
+ */
+struct mesh__result {
+    enum mesh_status status;
+    struct mesh__error error; /* unless that is MESH_OK */
+    enum mesh__breaker_outcome outcome;
+};
+
 /* One call, from mesh__rules_begin() to mesh__rules_end(). */
 struct mesh__rules {
     struct mesh_client *client;
@@ -47,9 +56,11 @@ struct mesh__rules {
     bool cut;                     /* the last attempt was, by its own timer */
     bool given_up;                /* as a mesh of ours says that the last attempt has failed in */
     struct mesh__failure failure; /* of the last attempt; {0}: none */
-    bool judged;                  /* the breaker knows the outcome */
-    bool waits;                   /* it has a place among the workers that wait */
-    int64_t n_attempts;           /* sent */
+    struct mesh__result last; /* of the last attempt that another was to follow; MESH_OK: none */
+    int64_t ended_ns;         /* when it was over; 0: it is not yet */
+    bool judged;              /* the breaker knows the outcome */
+    bool waits;               /* it has a place among the workers that wait */
+    int64_t n_attempts;       /* sent */
     int64_t retries;
     int64_t n_places; /* retries and hedges under way, each with a place in the budget */
     struct mesh__breaker_pass pass;
@@ -63,7 +74,8 @@ enum mesh__refusal mesh__rules_begin(struct mesh__rules *rules, const struct mes
                                      struct mesh_client *client, const struct mesh_method *method);
 enum mesh_status mesh__refusal_status(const struct mesh__rules *rules, enum mesh__refusal refusal);
 /*
- * Sets the error of a refusal and returns its status. For the breaker, that no endpoint could be
+ * Sets the error of a refusal and returns its status; after an attempt that has failed, that is its
+ * failure, which no other attempt has followed. For the breaker, that no endpoint could be
  * reached and that the policy's own time is over are failures of the peer.
  */
 MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, struct mesh__rules *rules,

@@ -123,6 +123,7 @@ static MESH_STATUS settled(struct mesh_ctx *ctx, const struct client_stream *str
         return mesh_fail(ctx, stream->broken, "%s: %s was given up after a bad message",
                          rules->client->name, rules->method->name);
     }
+    mesh__attempt_reply(ctx, &stream->attempt);
     MESH_TRY(mesh__attempt_status(ctx, &stream->attempt));
     if (rules->method->kind == MESH_CLIENT_STREAMING && stream->n_read != 1) {
         return mesh_fail(ctx, MESH_INTERNAL, "%s: %s has answered with %zu messages, not with one",
@@ -362,6 +363,20 @@ static bool may_try_again(struct client_stream *stream, int64_t *ret_pause_ns)
     return again == MESH__AGAIN;
 }
 
+/* Another attempt is to follow this one, which has failed. */
+static void keep(struct client_stream *stream)
+{
+    struct mesh_ctx *ctx = stream->ctx;
+    struct mesh__error before = *ctx->scope->error;
+    struct mesh__result *last = &stream->rules.last;
+
+    mesh__attempt_tell(&stream->attempt, &stream->rules);
+    last->status = mesh__attempt_status(ctx, &stream->attempt);
+    last->outcome = mesh__rules_outcome(ctx, &stream->rules, last->status);
+    last->error = *ctx->scope->error;
+    *ctx->scope->error = before;
+}
+
 /* After the end of the peer's messages: the stream pauses if there is to be another attempt. */
 static MESH_STATUS end_or_pause(struct mesh_ctx *ctx, struct client_stream *stream)
 {
@@ -370,6 +385,7 @@ static MESH_STATUS end_or_pause(struct mesh_ctx *ctx, struct client_stream *stre
     MESH_TRY(await(ctx, stream, &stream->status));
     mesh__attempt_over(&stream->attempt, stream->ctx);
     if (may_try_again(stream, &pause_ns)) {
+        keep(stream);
         end_attempt(stream, "retry");
         stream->read_ended = false;
         stream->pausing = true;

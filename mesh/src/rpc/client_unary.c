@@ -41,38 +41,13 @@ static void forget(struct mesh_call *call)
     call->request = NULL;
 }
 
-/* The status of a call that is done and, if that is MESH_OK, its response. */
-static MESH_STATUS result_of(struct mesh_ctx *ctx, struct mesh_call *call,
-                             ProtobufCMessage **ret_response)
-{
-    struct mesh__rules *rules = &call->rules;
-    const struct mesh__attempt *attempt;
-    struct wire_message *message;
-
-    if (call->result == NULL) {
-        return mesh__rules_refuse(ctx, rules, call->refusal);
-    }
-    attempt = &call->result->attempt;
-    if (rules->cut) {
-        return mesh_fail(ctx, MESH_DEADLINE_EXCEEDED, "%s: no answer to %s within %lld ms",
-                         rules->client->name, rules->method->name,
-                         (long long)rules->values->per_try_timeout_ms);
-    }
-    MESH_TRY(mesh__attempt_status(ctx, attempt));
-    message = mesh__wire->call_take_message(attempt->wire);
-    if (message == NULL) {
-        return mesh_fail(ctx, MESH_INTERNAL, "%s: the answer to %s has no message",
-                         rules->client->name, rules->method->name);
-    }
-    return mesh__attempt_unpack(ctx, attempt, message, ret_response);
-}
-
 MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
                              ProtobufCMessage **ret_response)
 {
     struct mesh__rules *rules = &call->rules;
     enum mesh_status status;
 
+    assert(ctx->scope == call->ctx->scope); /* its result is in that memory */
     for (;;) {
         int64_t due_ns = mesh__calls_step();
 
@@ -81,16 +56,18 @@ MESH_STATUS mesh_client_wait(struct mesh_ctx *ctx, struct mesh_call *call,
         }
         (void)mesh__queue_turn(due_ns); /* either way there is something to look at */
     }
-    status = result_of(ctx, call, ret_response);
     if (call->ended) { /* it was refused at once */
-        return status;
+        return mesh__rules_refuse(ctx, rules, call->refusal);
     }
+    status = call->over.status;
     if (call->result != NULL) {
-        mesh__rules_judge(rules, mesh__rules_outcome(ctx, rules, status));
+        mesh__attempt_reply(ctx, &call->result->attempt);
         mesh__unary_free_result(call);
     }
-    if (call->final) {
-        mesh__error_is_final(ctx, "RETRIES_EXHAUSTED", -1);
+    if (status == MESH_OK) {
+        *ret_response = call->response;
+    } else {
+        mesh__error_put(ctx, &call->over.error);
     }
     call->ended = true;
     mesh__unary_drain(call); /* cancelled hedges end at once */
@@ -124,7 +101,7 @@ static void drain(struct mesh_ctx *ctx)
 
         mesh__unary_drain(call);
         if (!call->ended) {
-            mesh__rules_end(&call->rules, MESH_CANCELLED);
+            mesh__rules_end(&call->rules, call->over.status);
         }
         forget(call);
     }

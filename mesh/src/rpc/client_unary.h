@@ -53,6 +53,8 @@ struct mesh_call {
     struct unary_try tries[MESH__TRIES_MAX];
     struct unary_try *result; /* CALL_DONE: whose status is the call's; NULL: refusal */
     enum mesh__refusal refusal;
+    struct mesh__result over;   /* CALL_DONE, unless it was refused at once */
+    ProtobufCMessage *response; /* of MESH_OK */
 };
 
 /* The first attempt; from now on turns move the call, until it is CALL_DONE. */

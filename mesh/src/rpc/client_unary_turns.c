@@ -68,6 +68,72 @@ static void give_up_pending(struct mesh_call *call)
     }
 }
 
+/* What an attempt that is over has come to, as the error of the call's context. */
+static MESH_STATUS status_of(struct mesh_call *call, const struct unary_try *try)
+{
+    const struct mesh__rules *rules = &call->rules;
+
+    if (rules->cut) {
+        return mesh_fail(call->ctx, MESH_DEADLINE_EXCEEDED, "%s: no answer to %s within %lld ms",
+                         rules->client->name, rules->method->name,
+                         (long long)rules->values->per_try_timeout_ms);
+    }
+    return mesh__attempt_status(call->ctx, &try->attempt);
+}
+
+static MESH_STATUS unpack(struct mesh_call *call)
+{
+    const struct mesh__rules *rules = &call->rules;
+    const struct mesh__attempt *attempt = &call->result->attempt;
+    struct wire_message *message = mesh__wire->call_take_message(attempt->wire);
+
+    if (message == NULL) {
+        return mesh_fail(call->ctx, MESH_INTERNAL, "%s: the answer to %s has no message",
+                         rules->client->name, rules->method->name);
+    }
+    return mesh__attempt_unpack(call->ctx, attempt, message, &call->response);
+}
+
+static MESH_STATUS result_of(struct mesh_call *call)
+{
+    MESH_TRY(status_of(call, call->result));
+    return unpack(call);
+}
+
+/* Judged and measured now, as nobody knows when somebody waits for it. */
+static void conclude(struct mesh_call *call)
+{
+    struct mesh__error *error = call->ctx->scope->error;
+    struct mesh__error before = *error; /* nobody has heard of this one yet */
+    struct mesh__rules *rules = &call->rules;
+
+    rules->ended_ns = mesh__now_ns();
+    if (call->result == NULL) {
+        call->over.status = mesh__rules_refuse(call->ctx, rules, call->refusal);
+    } else {
+        call->over.status = result_of(call);
+        mesh__rules_judge(rules, mesh__rules_outcome(call->ctx, rules, call->over.status));
+    }
+    if (call->final) {
+        mesh__error_is_final(call->ctx, "RETRIES_EXHAUSTED", -1);
+    }
+    call->over.error = *error;
+    *error = before;
+}
+
+/* Another attempt is to follow that one, which has failed. */
+static void keep(struct mesh_call *call, const struct unary_try *try)
+{
+    struct mesh__error *error = call->ctx->scope->error;
+    struct mesh__error before = *error;
+    struct mesh__result *last = &call->rules.last;
+
+    last->status = status_of(call, try);
+    last->outcome = mesh__rules_outcome(call->ctx, &call->rules, last->status);
+    last->error = *error;
+    *error = before;
+}
+
 /* The call is over; what else is under way ends by itself. */
 static void finish(struct mesh_call *call, struct unary_try *result, enum mesh__refusal refusal)
 {
@@ -98,6 +164,7 @@ static void finish(struct mesh_call *call, struct unary_try *result, enum mesh__
         link = &(*link)->next_of_thread;
     }
     *link = call->next_of_thread;
+    conclude(call);
 }
 
 static void plan_hedge(struct mesh_call *call, int64_t now_ns)
@@ -275,8 +342,10 @@ static void succeeded(struct mesh_call *call, struct unary_try *try)
     }
     call->rules.cut = false;
     mesh__attempt_tell(&try->attempt, &call->rules);
-    leave(call, try, MESH_OK, MESH__EJECTION_GOOD, "answer");
     finish(call, try, MESH__NOT_REFUSED);
+    /* What cannot be read is no answer; that it is too large for this side is not its fault. */
+    leave(call, try, call->over.status,
+          call->over.status == MESH_INTERNAL ? MESH__EJECTION_5XX : MESH__EJECTION_GOOD, "answer");
 }
 
 /* What the peer says of other attempts holds for hedges too. */
@@ -326,6 +395,7 @@ static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_stat
         follow(call, pushback);
     }
     if ((failure.retry_on & (unsigned)call->rules.values->retry_on) != 0 && n_live(call) > 1) {
+        keep(call, try);
         leave(call, try, status, failure.ejection, "another is under way");
         free_sent(call, try);
         return;
@@ -334,6 +404,7 @@ static void failed(struct mesh_call *call, struct unary_try *try, enum mesh_stat
     again = decide(call, &failure, pushback, &pause_ns);
     leave(call, try, status, failure.ejection, again == MESH__AGAIN ? "retry" : "result");
     if (again == MESH__AGAIN) {
+        keep(call, try);
         free_sent(call, try);
         pause(call, pause_ns);
         return;

@@ -5,6 +5,7 @@
 #include "governed.h"
 #include "mesh/metrics.h"
 #include "mesh/stream.h"
+#include "rpc/client_call.h"
 #include "test.h"
 
 #include <sched.h>
@@ -132,6 +133,44 @@ TEST(slow_calls_open_it_too)
     actor_release(&actor);
     CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
     CHECK_INT(changes("Buy", "open"), 1);
+    finish();
+}
+
+/* A handler that makes several calls takes their results when it likes. */
+TEST(a_call_that_has_ended_is_not_slow_because_nobody_waits_for_it)
+{
+    struct mesh_call *call;
+    int64_t start_ns;
+
+    begin("'timeout':'5s'," NO_RETRIES,
+          NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':0,'failureRatePercent':0,"
+                      "'slowCallRatePercent':100,'slowCallDuration':'1s','minimumCalls':1}");
+    actor_follow(&actor, ACTS({0}));
+    call = governed_begin(&governed, governed.ctx, "Buy");
+    start_ns = mesh__now_ns();
+    while (peer_ms_since(start_ns) < 1100) {
+        (void)mesh__queue_turn(mesh__in_ms(50));
+        (void)mesh__calls_step();
+    }
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    CHECK_INT(changes("Buy", "open"), 0);
+    finish();
+}
+
+TEST(nor_does_its_failure_wait_to_be_counted)
+{
+    struct mesh_call *call;
+
+    begin(NO_RETRIES, NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':1}");
+    call = governed_begin(&governed, governed.ctx, "Buy");
+    while (governed_count(&governed, "mesh_client_attempts_total", "code", "UNAVAILABLE") == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    CHECK_INT(changes("Buy", "open"), 1);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx), ""); /* whose turn has not come */
+    CHECK_INT(governed_end(governed.ctx, call), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx), "as told");
     finish();
 }
 

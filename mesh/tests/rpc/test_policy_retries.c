@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "rpc/client_call.h"
 #include "rpc/resolver.h"
 #include "test.h"
 
@@ -188,6 +189,32 @@ TEST(resets_of_every_code_are_failures_of_the_peer_for_the_breaker)
     }
 }
 
+TEST(an_answer_that_cannot_be_read_speaks_against_its_endpoint)
+{
+    struct raw_bytes answer = {0};
+    struct raw_bytes message = {0};
+    struct raw_peer *raw;
+    char target[32];
+
+    raw_message(&message, 0, "\xff\xff", 2);
+    add_fields(&answer, 0, 3,
+               (const char *[]){":status", "200", "content-type", "application/grpc", NULL});
+    raw_frame(&answer, RAW_DATA, 0, 3, &message);
+    add_fields(&answer, RAW_END_STREAM, 3, (const char *[]){"grpc-status", "0", NULL});
+    raw = peer_of_bytes(&answer, target);
+    governed_start(&governed,
+                   &(struct governed_options){.target = target,
+                                              .destination = NO_BREAKER
+                                              ",'outlierDetection':{'consecutive5xxErrors':1,"
+                                              "'maxEjectionPercent':100}"});
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_INTERNAL);
+    CHECK(strstr(mesh_ctx_error(governed.ctx), "bad answer to Buy") != NULL);
+    CHECK_INT(governed_count(&governed, "mesh_client_ejections_total", NULL, NULL), 1);
+    governed_done(&governed);
+    raw_peer_free(raw);
+}
+
 TEST(peers_that_cannot_be_reached_are_retried_by_connect_failure_and_reset)
 {
     struct raw_peer *raw = raw_peer_new_refusing();
@@ -278,6 +305,29 @@ TEST(who_has_tried_enough_says_so)
     CHECK_INT(governed_call(&governed, "Count"), MESH_UNAVAILABLE);
     CHECK_TEXT(governed_reason(&governed), ""); /* others may well try it */
     finish();
+}
+
+/* What was sent may have been done: nobody says that it was not. */
+TEST(a_retry_that_cannot_be_sent_leaves_the_failure_of_the_attempt_before)
+{
+    struct mesh_call *call;
+
+    actor_start(&actor, ACTS({.status = MESH_INTERNAL, .pushback = "300"}), 0);
+    begin("'timeout':'20s','retries':{'attempts':1,'backoff':'1ms','retryOn':['internal']}", QUIET);
+    call = governed_begin(&governed, governed.ctx, "Buy");
+    while (governed_retries(&governed) == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    actor_stop(&actor);
+    CHECK(governed_await_endpoints(&governed, "failing", 1));
+    CHECK_INT(governed_end(governed.ctx, call), MESH_INTERNAL);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx),
+               "as told; no other attempt was possible: no endpoint could be reached");
+    CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    CHECK(governed.ctx->scope->error->final);
+    CHECK_INT(actor.n_calls, 1);
+    governed_done(&governed);
 }
 
 /* ---- to whom -------------------------------------------------------------------------------- */

@@ -218,6 +218,28 @@ static struct mesh_stream *begin_pausing(struct mesh_ctx *ctx)
     return stream;
 }
 
+TEST(a_stream_whose_retry_cannot_be_sent_ends_with_the_failure_before)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    begin("'timeout':'20s','retries':{'attempts':1,'backoff':'1ms','retryOn':['internal']}", QUIET);
+    actor_follow(&actor, ACTS({.status = MESH_INTERNAL, .pushback = "300"}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    while (governed_retries(&governed) == 0) {
+        CHECK_INT(mesh_stream_read(mesh_ctx_timeout(governed.ctx, 20), stream, &message),
+                  MESH_DEADLINE_EXCEEDED);
+    }
+    actor_stop(&actor);
+    CHECK(governed_await_endpoints(&governed, "failing", 1));
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_INTERNAL);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx),
+               "as told; no other attempt was possible: no endpoint could be reached");
+    CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_INTERNAL);
+    governed_done(&governed);
+}
+
 TEST(a_stream_that_pauses_can_be_cancelled)
 {
     struct mesh_stream *stream;
@@ -419,6 +441,7 @@ TEST(a_call_that_is_cancelled_while_it_pauses_ends_at_once)
     }
     cancelled = true;
     CHECK_INT(governed_end(fork, call), MESH_CANCELLED);
+    CHECK_TEXT(mesh_ctx_error(fork), "as told; no other attempt was possible: it was cancelled");
     CHECK(peer_ms_since(start_ns) < 8000);
     CHECK_INT(actor.n_calls, 1);
     mesh__ctx_free(fork);
