@@ -289,4 +289,80 @@ TEST(a_streams_attempt_that_is_cut_says_what_it_was_given)
     finish();
 }
 
+/* ---- exactly -------------------------------------------------------------------------------- */
+
+#define RUNS 10
+#define EARLY_MS 5 /* of the peer's clock, which starts a bit sooner */
+#define LATE_MS 20
+
+static enum mesh_status end_of(const char *method, int64_t callers_ms)
+{
+    int n;
+
+    if (strcmp(method, "Watch") == 0) {
+        mesh__ctx_reset(governed.ctx, MESH_NO_DEADLINE);
+        return watch(governed.ctx, &n);
+    }
+    return callers_ms > 0 ? governed_call_within(&governed, method, callers_ms)
+                          : governed_call(&governed, method);
+}
+
+/* Of several calls none ends sooner, and one as it should: a busy machine may hold up any. */
+static bool ends_after(int64_t ms, const char *method, int64_t callers_ms)
+{
+    bool exact = false;
+
+    for (int i = 0; i < RUNS && !exact; i++) {
+        int64_t start_ns = mesh__now_ns();
+        int64_t took_ms;
+
+        CHECK_INT(end_of(method, callers_ms), MESH_DEADLINE_EXCEEDED);
+        took_ms = peer_ms_since(start_ns);
+        CHECK(took_ms >= ms - EARLY_MS);
+        exact = took_ms < ms + LATE_MS;
+    }
+    return exact;
+}
+
+TEST(calls_and_attempts_end_to_a_few_milliseconds_when_their_time_is_over)
+{
+    static const struct {
+        const char *route; /* of the method */
+        const char *method;
+        int64_t callers_ms; /* 0: without a deadline */
+        int64_t ms;
+    } rows[] = {
+        {"'timeout':'100ms','retries':{'attempts':0}", "Buy", 0, 100},
+        {"'timeout':'5s','retries':{'attempts':0}", "Buy", 120, 100},
+        {"'timeout':'5s','retries':{'attempts':0}", "Buy", 400, 360},
+        {"'timeout':'5s','retries':{'attempts':1,'perTryTimeout':'50ms','backoff':'1ms'}", "Buy", 0,
+         100},
+        {"'timeout':'100ms','retries':{'attempts':0}", "Watch", 0, 100},
+        {"'timeout':'0s','retries':{'attempts':1,'perTryTimeout':'50ms','backoff':'1ms'}", "Watch",
+         0, 100},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char routes[300];
+
+        (void)snprintf(routes, sizeof routes,
+                       "'one':{'service':'SELF','grpcService':'peer.Peer','methods':['%s'],%s}",
+                       rows[i].method, rows[i].route);
+        begin_with(&(struct governed_options){.routes = routes});
+        CHECK(ends_after(rows[i].ms, rows[i].method, rows[i].callers_ms));
+        finish();
+    }
+}
+
+/* Below a second the core does not round what it sends. */
+TEST(the_peer_is_given_no_more_than_the_time_of_the_call)
+{
+    begin("'timeout':'500ms','retries':{'attempts':0}");
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_DEADLINE_EXCEEDED);
+    CHECK(actor.given_ms > 0 && actor.given_ms <= 500);
+    CHECK_INT(governed_call_within(&governed, "Buy", 200), MESH_DEADLINE_EXCEEDED);
+    CHECK(actor.given_ms > 0 && actor.given_ms <= 180);
+    finish();
+}
+
 TEST_MAIN(NULL, NULL)
