@@ -25,6 +25,7 @@ struct raw_peer {
     pthread_t thread;
     uint8_t received[65536]; /* on the connection that is served now, or was last */
     atomic_size_t n_received;
+    atomic_int n_connections;
 };
 
 void raw_add(struct raw_bytes *bytes, const void *data, size_t size)
@@ -142,6 +143,7 @@ static void *thread_main(void *arg)
         int fd = accept(peer->listener, NULL, NULL);
 
         if (fd >= 0) {
+            peer->n_connections++;
             converse(peer, fd);
             end_connection(peer, fd);
         }
@@ -216,6 +218,11 @@ struct raw_peer *raw_peer_new_hanging(void)
 int raw_peer_port(const struct raw_peer *peer)
 {
     return peer->port;
+}
+
+int raw_peer_n_connections(const struct raw_peer *peer)
+{
+    return peer->n_connections;
 }
 
 bool raw_peer_has_received(const struct raw_peer *peer, const char *text)

@@ -56,6 +56,8 @@ struct raw_peer *raw_peer_new_watched(const struct raw_bytes *hello, const struc
 struct raw_peer *raw_peer_new_refusing(void);
 struct raw_peer *raw_peer_new_hanging(void);
 int raw_peer_port(const struct raw_peer *peer);
+/* That it has taken. */
+int raw_peer_n_connections(const struct raw_peer *peer);
 /* Whether these bytes have come, once a call has had its answer. */
 bool raw_peer_has_received(const struct raw_peer *peer, const char *text);
 void raw_peer_free(struct raw_peer *peer);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where attempts go when a destination has several endpoints that come, go, fail and hang. */
+#include "client_raw_peer.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "rpc/wire.h"
 #include "test.h"
 
 #include <sched.h>
@@ -139,6 +141,123 @@ TEST(one_that_is_down_fails_no_call_of_a_method_that_is_retried)
     finish();
 }
 
+/* ---- those that cannot be reached ----------------------------------------------------------- */
+
+#define RUNS 10
+#define IN_TIME_MS 100
+
+static const struct raw_bytes nothing;
+
+/* Of several calls none fails sooner, and one as soon: a busy machine may hold up any. */
+static bool finds_none_after(int64_t ms)
+{
+    bool in_time = false;
+
+    for (int i = 0; i < RUNS && !in_time; i++) {
+        int64_t start_ns = mesh__now_ns();
+
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_TEXT(governed_reason(&governed), "NO_ENDPOINT");
+        CHECK(peer_ms_since(start_ns) >= ms);
+        in_time = peer_ms_since(start_ns) < ms + IN_TIME_MS;
+    }
+    return in_time;
+}
+
+static void begin_at(const char *target)
+{
+    governed_start(&governed, &(struct governed_options){
+                                  .target = target, .route = NO_RETRIES, .destination = QUIET});
+}
+
+static void begin_raw(const struct raw_peer *raw)
+{
+    char target[32];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+    begin_at(target);
+}
+
+/* It is connected and says nothing of its health. */
+TEST(a_call_waits_half_a_second_for_an_endpoint_that_connects)
+{
+    struct raw_bytes settings = {0};
+    struct raw_peer *raw;
+
+    raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
+    raw = raw_peer_new_watched(&settings, &nothing, &nothing, RAW_STAY);
+    begin_raw(raw);
+    CHECK(finds_none_after(500));
+    governed_done(&governed);
+    raw_peer_free(raw);
+}
+
+TEST(a_call_does_not_wait_for_endpoints_whose_look_up_has_failed)
+{
+    begin_at("file:/nowhere/endpoints");
+    CHECK(finds_none_after(0));
+    governed_done(&governed);
+}
+
+/* Ten connections: nine pauses, of which the first take 1.6 s and the last 4 s, a fifth more or
+ * less. No call asks for them. */
+TEST(an_endpoint_that_is_down_is_tried_again_soon_and_then_every_second)
+{
+    static const char no_http2[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    struct raw_bytes hello = {0};
+    bool in_time = false;
+
+    raw_add(&hello, no_http2, strlen(no_http2));
+    for (int i = 0; i < 3 && !in_time; i++) { /* a busy machine may hold up any */
+        struct raw_peer *raw = raw_peer_new(&hello, &nothing, RAW_CLOSE);
+        int64_t limit_ns = mesh__in_ms(8000);
+
+        begin_raw(raw);
+        while (raw_peer_n_connections(raw) < 10 && mesh__now_ns() < limit_ns) {
+            (void)usleep(1000);
+        }
+        in_time = raw_peer_n_connections(raw) >= 10;
+        governed_done(&governed);
+        raw_peer_free(raw);
+    }
+    CHECK(in_time);
+}
+
+static const struct wire *real_wire;
+static atomic_int n_connected;
+
+static void count_connect(struct wire_channel *channel)
+{
+    n_connected++;
+    real_wire->channel_reset_backoff(channel);
+}
+
+/* Calls for which one is ready leave the others to their pauses; a probe does not. */
+TEST(a_probe_makes_all_endpoints_connect_at_once)
+{
+    static struct wire counting; /* a failed check leaves it in force */
+
+    real_wire = mesh__wire;
+    counting = *real_wire;
+    counting.channel_reset_backoff = count_connect;
+    mesh__wire = &counting;
+    n_connected = 0;
+    begin(NO_RETRIES,
+          NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':2,'openDuration':'10ms'}");
+    actor_stop(&actors[1]);
+    CHECK(governed_await_endpoints(&governed, "ready", 1));
+    actor_follow(&actors[0], ACTS({.status = MESH_UNAVAILABLE}, {.status = MESH_UNAVAILABLE}, {0}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+    CHECK_INT(n_connected, 0);
+    CHECK(governed_recovers(&governed, "Buy", 5000));
+    CHECK_INT(actors[0].n_calls, 3);
+    CHECK_INT(n_connected, 2);
+    governed_done(&governed);
+    actor_stop(&actors[0]);
+    mesh__wire = real_wire;
+}
+
 /* ---- those that come and go ----------------------------------------------------------------- */
 
 static void write_addresses(const char *path, const char *first, const char *second)
@@ -192,6 +311,63 @@ TEST(a_new_endpoint_gets_calls_and_a_removed_one_drains_without_a_failed_call)
     mesh__ctx_free(fork);
     CHECK(unlink(path) == 0);
     finish();
+}
+
+/* It resets every call, and stays ready. */
+static struct raw_peer *peer_that_resets(char *ret_target, size_t size)
+{
+    static struct raw_bytes settings, watch, reset; /* the peer reads them as long as it lives */
+    struct raw_bytes block = {0};
+    struct raw_bytes internal_error = {0};
+    struct raw_peer *raw;
+
+    settings.size = 0;
+    watch.size = 0;
+    reset.size = 0;
+    raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
+    raw_header(&block, ":status", "200");
+    raw_header(&block, "content-type", "application/grpc");
+    raw_header(&block, "grpc-status", "12"); /* it has no health service */
+    raw_frame(&watch, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, &block);
+    raw_add(&internal_error, (const uint8_t[]){0, 0, 0, 2}, 4);
+    raw_frame(&reset, RAW_RST_STREAM, 0, 3, &internal_error);
+    raw = raw_peer_new_watched(&settings, &watch, &reset, RAW_STAY);
+    (void)snprintf(ret_target, size, "127.0.0.1:%d", raw_peer_port(raw));
+    return raw;
+}
+
+/* The look-up of all three seconds would find it, too, but later. */
+TEST(a_failure_of_the_transport_looks_for_other_endpoints_at_once)
+{
+    bool in_time = false;
+
+    actor_start(&actors[0], ACTS({0}), 0);
+    for (int i = 0; i < 5 && !in_time; i++) { /* a busy machine may hold up any */
+        char path[] = "/tmp/mesh-endpoints-XXXXXX";
+        char target[sizeof path + 5];
+        char old[32];
+        struct raw_peer *raw = peer_that_resets(old, sizeof old);
+        int fd = mkstemp(path);
+        int64_t limit_ns;
+
+        CHECK(fd >= 0 && close(fd) == 0);
+        write_addresses(path, old, "");
+        (void)snprintf(target, sizeof target, "file:%s", path);
+        begin_at(target);
+        CHECK(governed_await_endpoints(&governed, "ready", 1));
+        write_addresses(path, old, actor_target(&actors[0]));
+        CHECK(governed_call(&governed, "Buy") != MESH_OK);
+        limit_ns = mesh__in_ms(1000);
+        while (!governed_has_endpoints(&governed, "ready", 2) && mesh__now_ns() < limit_ns) {
+            (void)sched_yield();
+        }
+        in_time = governed_has_endpoints(&governed, "ready", 2);
+        governed_done(&governed);
+        raw_peer_free(raw);
+        CHECK(unlink(path) == 0);
+    }
+    CHECK(in_time);
+    actor_stop(&actors[0]);
 }
 
 TEST_MAIN(NULL, NULL)
