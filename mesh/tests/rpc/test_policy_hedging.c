@@ -39,6 +39,17 @@ static int64_t hedges(const char *result)
     return governed_count(&governed, "mesh_client_hedges_total", "result", result);
 }
 
+static int64_t too_many_hedges(void)
+{
+    return governed_count(&governed, "mesh_client_budget_refused_total", "bound", "concurrency");
+}
+
+/* Attempts that have ended so. */
+static int64_t attempts(const char *code)
+{
+    return governed_count(&governed, "mesh_client_attempts_total", "code", code);
+}
+
 /* ---- hedging -------------------------------------------------------------------------------- */
 
 TEST(a_second_attempt_wins_over_a_slow_one_which_is_cancelled)
@@ -50,6 +61,7 @@ TEST(a_second_attempt_wins_over_a_slow_one_which_is_cancelled)
     CHECK(peer_await(&actor.n_cancelled, 1));
     CHECK_INT(hedges("sent"), 1);
     CHECK_INT(hedges("won"), 1);
+    CHECK_INT(attempts("CANCELLED"), 1); /* it has not run into its deadline */
     CHECK_INT(governed_retries(&governed), 0);
     CHECK_INT(actor.n_retried, 0); /* who is hedged may retry further down */
     finish();
@@ -72,10 +84,11 @@ TEST(after_a_hedge_has_won_calls_go_to_the_endpoint_that_has_answered)
     while (hedges("won") == 0) { /* the first call, or one of the next */
         CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
     }
+    CHECK_INT(attempts("CANCELLED"), hedges("sent")); /* all of them to the slow one */
     for (int i = 0; i < 40; i++) {
         CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+        CHECK_INT(hedges("won"), 1); /* whatever goes to the slow one first is won by a hedge */
     }
-    CHECK_INT(hedges("won"), 1); /* whatever goes to the slow one first is won by a hedge */
     finish();
     actor_stop(&slow);
 }
@@ -116,8 +129,38 @@ TEST(hedges_are_inside_of_the_budget)
     CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
     CHECK_INT(actor.n_calls, 1);
     CHECK_INT(hedges("sent"), 0);
-    CHECK_INT(governed_count(&governed, "mesh_client_budget_refused_total", "bound", "concurrency"),
-              1);
+    CHECK_INT(too_many_hedges(), 1);
+    finish();
+}
+
+/* From the decision to the end of the attempt. */
+TEST(a_hedge_holds_its_place_in_the_budget_while_it_is_under_way)
+{
+    enum { CALLS = 3 };
+
+    begin("'hedging':{'delay':'30ms'}",
+          QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    actor_follow(&actor, ACTS({.hangs = true}));
+    for (int64_t round = 1; round <= 2; round++) {
+        struct mesh_ctx *forks[CALLS];
+        struct mesh_call *calls[CALLS];
+
+        actor.released = false;
+        for (int i = 0; i < CALLS; i++) {
+            forks[i] = mesh_ctx_fork(governed.ctx);
+            calls[i] = governed_begin(&governed, forks[i], "Ask");
+        }
+        while (hedges("sent") + too_many_hedges() < round * CALLS) { /* each wants one */
+            (void)mesh__queue_turn(mesh__in_ms(10));
+            (void)mesh__calls_step();
+        }
+        CHECK_INT(hedges("sent"), round);
+        actor_release(&actor);
+        for (int i = 0; i < CALLS; i++) {
+            CHECK_INT(governed_end(forks[i], calls[i]), MESH_OK);
+            mesh__ctx_free(forks[i]);
+        }
+    }
     finish();
 }
 
