@@ -299,13 +299,6 @@ bool mesh__rules_fault(const struct mesh__rules *rules, const struct mesh_ctx *c
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static bool is_own_failure(const struct mesh_ctx *ctx)
-{
-    const char *domain = ctx->scope->error->domain;
-
-    return domain != NULL && strcmp(domain, MESH__MESH_DOMAIN) == 0;
-}
-
 enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
                                                const struct mesh__rules *rules,
                                                enum mesh_status status)
@@ -313,7 +306,7 @@ enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
     if (status == MESH_OK) {
         return MESH__BREAKER_SUCCESS;
     }
-    if (rules->given_up || is_own_failure(ctx)) {
+    if (rules->given_up || mesh_ctx_error_is_of_mesh(ctx)) {
         return MESH__BREAKER_NOTHING;
     }
     if (rules->failure.transport && rules->failure.ejection == MESH__EJECTION_BOTH) {
