@@ -1,41 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import atexit
-import os
-import pathlib
-import shutil
-import sys
-import tempfile
-
-import grpc
 import pytest
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+import stubs  # noqa: F401  (store imports what it makes)
+from cluster import Cluster
+from store import Store
+
 FAILED_STEP = pytest.StashKey()
-
-
-def generate_stubs():
-    """Python code of our contracts, by grpcio-tools: what any foreign client would do."""
-    from grpc_tools import protoc
-
-    out = tempfile.mkdtemp(prefix="cmesh-stubs.")
-    atexit.register(shutil.rmtree, out, ignore_errors=True)
-    protos = [str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto/fashion").rglob("*.proto")]
-    protos += ["mesh/v1/options.proto", "buf/validate/validate.proto", "protobuf-c/protobuf-c.proto"]
-    include = os.path.join(os.path.dirname(protoc.__file__), "_proto")
-    arguments = ["protoc", f"-I{include}", f"-I{ROOT}/proto", f"-I{ROOT}/proto/third_party", "-I/usr/include",
-                 f"--python_out={out}", f"--grpc_python_out={out}", *protos]
-    if protoc.main(arguments) != 0:
-        raise RuntimeError("protoc failed")
-    for name in ("protobuf-c/protobuf-c.proto",):  # "-" is "_" in Python's module names
-        assert (pathlib.Path(out) / name.replace("-", "_").replace(".proto", "_pb2.py")).exists()
-    sys.path.insert(0, out)
-
-
-generate_stubs()
-
-from cluster import Cluster  # noqa: E402  (needs nothing of the stubs; kept beside its fixture)
-from store import Store  # noqa: E402
 
 
 def pytest_runtest_makereport(item, call):

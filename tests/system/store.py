@@ -50,17 +50,17 @@ def reason(error):
     return info.reason if info else None
 
 
+QUICK = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200), ("grpc.min_reconnect_backoff_ms", 50))
+
+
 class Store:
     """Stubs of all five services; each call has a deadline of 10 s unless told otherwise."""
 
-    def __init__(self, cluster, timeout=10):
+    def __init__(self, cluster, timeout=10, options=QUICK):
         self.timeout = timeout
         self.channels = {}
         for service in cluster.processes:
-            self.channels[service] = grpc.insecure_channel(
-                f"127.0.0.1:{cluster[service].grpc_port}",
-                options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200),
-                         ("grpc.min_reconnect_backoff_ms", 50)])
+            self.channels[service] = grpc.insecure_channel(cluster.address(service), options=options)
         self.product = product_pb2_grpc.ProductServiceStub(self.channels["product"])
         self.order = order_pb2_grpc.OrderServiceStub(self.channels["order"])
         self.payment = payment_pb2_grpc.PaymentServiceStub(self.channels["payment"])
@@ -138,6 +138,9 @@ class Store:
 
     def all_deliveries(self):
         return self.pages(self.delivery.ListDeliveries, Delivery.ListDeliveriesRequest(page_size=200), "deliveries")
+
+    def some_deliveries(self, n):
+        return self.delivery.ListDeliveries(Delivery.ListDeliveriesRequest(page_size=n), timeout=self.timeout).deliveries
 
     def all_dashboards(self, customer=""):
         return self.pages(self.dashboard.ListDashboards,
