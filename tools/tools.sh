@@ -82,20 +82,26 @@ long_helm_tools() {
     kube_score=$tools/kube-score-1.20.0/kube-score
 }
 
-# Strict schemas of Kubernetes' kinds and of others' that the charts render, into $schemas.
-kube_schemas() {
-    local kubernetes istio prometheus cnpg monitoring
-    schemas=$tools/kube-schemas-1.36.3-istio-1.30.3-prometheus-0.85.0-cnpg-1.30.0
-    [ -e "$schemas/complete" ] && return 0
-    echo "Writing schemas of Kubernetes ..."
-    kubernetes=$(go_module k8s.io/kubernetes@v1.36.3) && istio=$(go_module istio.io/api@v1.30.3) &&
+# The files with the kinds of others that the charts render, into the list $foreign_crds.
+find_foreign_crds() {
+    local istio prometheus cnpg monitoring
+    istio=$(go_module istio.io/api@v1.30.3) &&
         prometheus=$(go_module github.com/prometheus-operator/prometheus-operator@v0.85.0) &&
         cnpg=$(go_module github.com/cloudnative-pg/cloudnative-pg@v1.30.0) || return 1
     monitoring=$prometheus/example/prometheus-operator-crd/monitoring.coreos.com
+    foreign_crds=("$istio/kubernetes/customresourcedefinitions.gen.yaml" "${monitoring}_servicemonitors.yaml"
+        "${monitoring}_prometheusrules.yaml" "$cnpg/config/crd/bases/postgresql.cnpg.io_clusters.yaml")
+}
+
+# Strict schemas of Kubernetes' kinds and of others' that the charts render, into $schemas.
+kube_schemas() {
+    local kubernetes
+    schemas=$tools/kube-schemas-1.36.3-istio-1.30.3-prometheus-0.85.0-cnpg-1.30.0
+    [ -e "$schemas/complete" ] && return 0
+    echo "Writing schemas of Kubernetes ..."
+    kubernetes=$(go_module k8s.io/kubernetes@v1.36.3) && find_foreign_crds || return 1
     rm -rf "$schemas"
-    "$python" tests/helm/schemas.py "$schemas" "$kubernetes/api/openapi-spec/swagger.json" \
-        "$istio/kubernetes/customresourcedefinitions.gen.yaml" "${monitoring}_servicemonitors.yaml" \
-        "${monitoring}_prometheusrules.yaml" "$cnpg/config/crd/bases/postgresql.cnpg.io_clusters.yaml" &&
+    "$python" tests/helm/schemas.py "$schemas" "$kubernetes/api/openapi-spec/swagger.json" "${foreign_crds[@]}" &&
         touch "$schemas/complete"
 }
 
