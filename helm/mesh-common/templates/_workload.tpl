@@ -205,6 +205,8 @@ startupProbe:
 livenessProbe:
   httpGet: {path: /livez, port: http-metrics}
   {{- toYaml $probes.liveness | nindent 2 }}
+  {{- /* Who hangs does not hear that it is to end. */}}
+  terminationGracePeriodSeconds: 1
 {{- if $probes.readiness.enabled }}
 readinessProbe:
   grpc: {port: 9090}
