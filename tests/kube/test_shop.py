@@ -178,22 +178,6 @@ def environment_of_an_order(shop, store, product):
     return eventually(said, 30, "delivery has told of the order")[0]
 
 
-def test_pods_take_less_memory_than_they_may(shop, figures):
-    for pod in shop.pods():
-        (container,) = pod["spec"]["containers"]
-        used = eventually(lambda: memory_of(pod), 60, "the kubelet has looked")
-        wanted, limit = (container["resources"][what]["memory"] for what in ("requests", "limits"))
-        figures(f"memory, {name_of(pod)}", f"{used / 2**20:.0f} MiB; requested {wanted}, limit {limit}")
-        assert wanted.endswith("Mi") and limit.endswith("Mi")
-        assert used < int(limit.removesuffix("Mi")) * 2**20
-
-
-def memory_of(pod):
-    """What the kubelet counts against the limit; pages of programs that other pods run, too, are counted there."""
-    stats = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{pod['spec']['nodeName']}/proxy/stats/summary"))
-    return sum(p.get("memory", {}).get("workingSetBytes", 0) for p in stats["pods"] if p["podRef"]["uid"] == pod["metadata"]["uid"])
-
-
 # ---- under load --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -308,13 +292,32 @@ def test_a_change_of_the_policy_reaches_running_pods(shop, store, products, figu
     assert (shop.identities(), shop.restarts()) == (pods, restarts)
 
 
+def test_pods_take_less_memory_than_they_may(shop, figures):
+    for pod in shop.pods():
+        (container,) = pod["spec"]["containers"]
+        used = eventually(lambda: memory_of(pod), 60, "the kubelet has looked")
+        wanted, limit = (container["resources"][what]["memory"] for what in ("requests", "limits"))
+        figures(f"memory, {name_of(pod)}", f"{used / 2**20:.0f} MiB, requested {wanted}, limit {limit}")
+        if name_of(pod) in SERVICES:
+            figures("  resident", f"{shop.metric(pod, 'process_resident_memory_bytes') / 2**20:.0f} MiB")
+        assert wanted.endswith("Mi") and limit.endswith("Mi")
+        assert used < int(limit.removesuffix("Mi")) * 2**20
+
+
+def memory_of(pod):
+    """What the kubelet counts against the limit; pages of programs that other pods run, too, are counted there."""
+    stats = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{pod['spec']['nodeName']}/proxy/stats/summary"))
+    return sum(p.get("memory", {}).get("workingSetBytes", 0) for p in stats["pods"] if p["podRef"]["uid"] == pod["metadata"]["uid"])
+
+
 def test_FS_O_5_order_is_scaled_from_one_to_five_and_back_under_load(shop, products, right, figures):
     shop.kubectl("delete", "hpa", f"{RELEASE}-order")  # it would have a word in it
     with Strict(shop, products) as load:
         load.wait_for_more(SOME)
         figures("order scaled from 1 to 5, to all Ready", f"{scale(shop, 5):.1f} s")
         load.wait_for_more(5 * SOME)
-        served = [shop.metric(pod, "grpc_server_handled_total", grpc_method="PlaceOrder", grpc_code="OK") for pod in shop.pods("order")]
+        served = [shop.metric(pod, "grpc_server_handled_total", grpc_method="PlaceOrder", grpc_code="OK")
+                  for pod in shop.pods("order")]
         figures("order scaled from 5 to 1, to the others gone", f"{scale(shop, 1):.1f} s")
         load.wait_for_more(SOME)
     figures("order scaled from 1 to 5 to 1 under load", load.report())
