@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-/* How often a wait looks at a cancellation that the library cannot see. */
-#define LOOK_NS (20 * MESH_NS_PER_MS)
 #define DETAILS "grpc-status-details-bin"
 #define OWN_PAIRS 5
 
@@ -101,8 +99,8 @@ bool mesh__attempt_await(const struct mesh_ctx *ctx, struct mesh__attempt *attem
     for (;;) {
         int64_t wake_ns = until_ns;
 
-        if (look && wake_ns - LOOK_NS > mesh__now_ns()) {
-            wake_ns = mesh__now_ns() + LOOK_NS;
+        if (look && wake_ns - MESH__LOOK_NS > mesh__now_ns()) {
+            wake_ns = mesh__now_ns() + MESH__LOOK_NS;
         }
         if (mesh__op_wait(op, wake_ns)) {
             return true;
@@ -184,14 +182,15 @@ static bool is_cancelled(const struct mesh__attempt *attempt)
 void mesh__attempt_over(struct mesh__attempt *attempt, const struct mesh_ctx *ctx)
 {
     int64_t now_ns = mesh__now_ns();
-    int64_t until_ns = ctx->inbound != NULL && !attempt->cancelled && is_cancelled(attempt)
-                           ? now_ns + LOOK_NS
-                           : now_ns;
+    int64_t until_ns = now_ns;
 
     if (attempt->ended_ns != 0) {
         return;
     }
     attempt->ended_ns = now_ns;
+    if (ctx->inbound != NULL && !attempt->cancelled && is_cancelled(attempt)) {
+        until_ns += MESH__LOOK_NS;
+    }
     /* The end of an inbound call reaches what was sent for it before it reaches the context. */
     while (now_ns < until_ns && !mesh_ctx_cancelled(ctx)) {
         (void)mesh__queue_turn(now_ns + MESH_NS_PER_MS); /* either way it is looked again */

@@ -85,6 +85,9 @@ int64_t mesh__calls_step(void);
 
 /* ---- one attempt -------------------------------------------------------------------------- */
 
+/* How often who waits looks at a cancellation that the library cannot see. */
+#define MESH__LOOK_NS (20 * MESH_NS_PER_MS)
+
 /* A call on the wire, from its start to its status. */
 struct mesh__attempt {
     struct wire_call *wire;

@@ -266,6 +266,33 @@ bool mesh__rules_hedge(struct mesh__rules *rules)
     return true;
 }
 
+enum mesh__again mesh__rules_not_ready(struct mesh__rules *rules, int64_t *ret_pause_ns)
+{
+    mesh__endpoints_look_up(rules->client->endpoints);
+    mesh__rules_give_place(rules); /* of the retry that ends here, if it is one */
+    return mesh__rules_retry(rules, &mesh__failure_not_ready, NULL, ret_pause_ns);
+}
+
+/* ---- attempts ------------------------------------------------------------------------------- */
+
+enum mesh__picked mesh__rules_pick(struct mesh__rules *rules, struct mesh__endpoint **ret_endpoint)
+{
+    struct mesh_client *client = rules->client;
+    enum mesh__picked picked = mesh__endpoints_pick(client->endpoints, &rules->pick, ret_endpoint);
+
+    if (picked == MESH__PICKED && !mesh__limit_take(&client->requests)) {
+        mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
+        *ret_endpoint = NULL;
+    }
+    return picked;
+}
+
+void mesh__rules_unpick(const struct mesh__rules *rules, struct mesh__endpoint *endpoint)
+{
+    mesh__endpoints_leave(rules->client->endpoints, endpoint, MESH__EJECTION_NOTHING);
+    mesh__limit_give(&rules->client->requests);
+}
+
 static bool happens(int64_t per_million)
 {
     return per_million > 0 && mesh__random_between(1, MILLION) <= per_million;

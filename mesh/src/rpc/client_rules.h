@@ -99,6 +99,16 @@ bool mesh__rules_hedge(struct mesh__rules *rules);
 void mesh__rules_give_place(struct mesh__rules *rules);
 
 /*
+ * An endpoint for an attempt, with a place among those in flight. MESH__PICKED with *ret_endpoint
+ * NULL: an endpoint is ready, but too many attempts are in flight.
+ */
+enum mesh__picked mesh__rules_pick(struct mesh__rules *rules, struct mesh__endpoint **ret_endpoint);
+/* Nothing was sent to what was picked. */
+void mesh__rules_unpick(const struct mesh__rules *rules, struct mesh__endpoint *endpoint);
+/* No endpoint could be reached in time: as mesh__rules_retry() for that failure. */
+enum mesh__again mesh__rules_not_ready(struct mesh__rules *rules, int64_t *ret_pause_ns);
+
+/*
  * The faults of the policy for the attempt that is about to be sent. True: it is aborted.
  * *ret_delay_ms is how long it is held back; 0: it is not.
  */

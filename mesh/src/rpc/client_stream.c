@@ -187,14 +187,10 @@ static MESH_STATUS pause(struct mesh_ctx *ctx, struct client_stream *stream, int
 static MESH_STATUS pick(struct mesh_ctx *ctx, struct client_stream *stream,
                         enum mesh__picked *ret_picked, struct mesh__endpoint **ret_endpoint)
 {
-    struct mesh_client *client = stream->rules.client;
-
-    *ret_picked = mesh__endpoints_pick(client->endpoints, &stream->rules.pick, ret_endpoint);
-    if (*ret_picked != MESH__PICKED || mesh__limit_take(&client->requests)) {
-        return MESH_OK;
-    }
-    mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
-    return refuse(ctx, stream, MESH__REFUSED_REQUESTS);
+    *ret_picked = mesh__rules_pick(&stream->rules, ret_endpoint);
+    return *ret_picked == MESH__PICKED && *ret_endpoint == NULL
+               ? refuse(ctx, stream, MESH__REFUSED_REQUESTS)
+               : MESH_OK;
 }
 
 static MESH_STATUS wait_for_endpoint(struct mesh_ctx *ctx, struct client_stream *stream,
@@ -235,7 +231,6 @@ static MESH_STATUS seek(struct mesh_ctx *ctx, struct client_stream *stream,
 static MESH_STATUS find_endpoint(struct mesh_ctx *ctx, struct client_stream *stream,
                                  struct mesh__endpoint **ret_endpoint)
 {
-    struct mesh__rules *rules = &stream->rules;
     int64_t pause_ns;
 
     for (;;) {
@@ -243,9 +238,7 @@ static MESH_STATUS find_endpoint(struct mesh_ctx *ctx, struct client_stream *str
         if (*ret_endpoint != NULL) {
             return MESH_OK;
         }
-        mesh__endpoints_look_up(rules->client->endpoints);
-        mesh__rules_give_place(rules); /* of the retry that ends here, if it is one */
-        if (mesh__rules_retry(rules, &mesh__failure_not_ready, NULL, &pause_ns) != MESH__AGAIN) {
+        if (mesh__rules_not_ready(&stream->rules, &pause_ns) != MESH__AGAIN) {
             return refuse(ctx, stream, MESH__REFUSED_NO_ENDPOINT);
         }
         stream->again_ns = mesh__now_ns() + pause_ns;
@@ -290,15 +283,13 @@ static void send_first(struct client_stream *stream, struct mesh__endpoint *endp
 
 static MESH_STATUS begin(struct mesh_ctx *ctx, struct client_stream *stream)
 {
-    struct mesh_client *client = stream->rules.client;
     struct mesh__endpoint *endpoint = NULL;
     enum mesh_status status;
 
     MESH_TRY(find_endpoint(ctx, stream, &endpoint));
     status = pass_faults(ctx, stream);
     if (status != MESH_OK) {
-        mesh__endpoints_leave(client->endpoints, endpoint, MESH__EJECTION_NOTHING);
-        mesh__limit_give(&client->requests);
+        mesh__rules_unpick(&stream->rules, endpoint);
         return status;
     }
     send_first(stream, endpoint);

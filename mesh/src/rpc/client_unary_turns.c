@@ -6,9 +6,6 @@
 #include "core/clock.h"
 #include "rpc/client_unary.h"
 
-/* How often a call that nothing is sent of looks whether its context was cancelled. */
-#define LOOK_NS (20 * MESH_NS_PER_MS)
-
 static _Thread_local struct mesh_call *calls_of_thread; /* those that are not done */
 
 /* ---- attempts ------------------------------------------------------------------------------- */
@@ -45,10 +42,7 @@ static void give_place(struct mesh_call *call, struct unary_try *try)
 /* One that was not sent. */
 static void drop_unsent(struct mesh_call *call, struct unary_try *try)
 {
-    struct mesh_client *client = call->rules.client;
-
-    mesh__endpoints_leave(client->endpoints, try->attempt.endpoint, MESH__EJECTION_NOTHING);
-    mesh__limit_give(&client->requests);
+    mesh__rules_unpick(&call->rules, try->attempt.endpoint);
     give_place(call, try);
     *try = (struct unary_try){.state = TRY_FREE};
 }
@@ -234,9 +228,7 @@ static void no_endpoint(struct mesh_call *call)
     int64_t pause_ns;
 
     give_up_pending(call);
-    mesh__endpoints_look_up(call->rules.client->endpoints);
-    mesh__rules_give_place(&call->rules); /* of the retry that ends here, if it is one */
-    if (mesh__rules_retry(&call->rules, &mesh__failure_not_ready, NULL, &pause_ns) == MESH__AGAIN) {
+    if (mesh__rules_not_ready(&call->rules, &pause_ns) == MESH__AGAIN) {
         pause(call, pause_ns);
     } else {
         finish(call, NULL, MESH__REFUSED_NO_ENDPOINT);
@@ -261,30 +253,13 @@ static void wait_for_endpoint(struct mesh_call *call)
     call->pending = true;
 }
 
-/* False: there is no endpoint that is ready (said in *ret_picked), or too much is in flight. */
-static bool pick(struct mesh_call *call, enum mesh__picked *ret_picked,
-                 struct mesh__endpoint **ret_endpoint)
-{
-    struct mesh_client *client = call->rules.client;
-
-    *ret_picked = mesh__endpoints_pick(client->endpoints, &call->rules.pick, ret_endpoint);
-    if (*ret_picked != MESH__PICKED) {
-        return false;
-    }
-    if (!mesh__limit_take(&client->requests)) {
-        mesh__endpoints_leave(client->endpoints, *ret_endpoint, MESH__EJECTION_NOTHING);
-        return false;
-    }
-    return true;
-}
-
 /* The first attempt, or a retry after its pause. */
 static void try_to_begin(struct mesh_call *call)
 {
     struct mesh__endpoint *endpoint;
-    enum mesh__picked picked;
+    enum mesh__picked picked = mesh__rules_pick(&call->rules, &endpoint);
 
-    if (pick(call, &picked, &endpoint)) {
+    if (endpoint != NULL) {
         give_up_pending(call);
         begin_try(call, endpoint, call->rules.retries > 0 ? RETRY : FIRST_TRY);
     } else if (picked == MESH__PICKED) {
@@ -299,14 +274,14 @@ static void try_to_begin(struct mesh_call *call)
 static void try_to_hedge(struct mesh_call *call)
 {
     struct mesh__endpoint *endpoint;
-    enum mesh__picked picked;
 
     call->next_ns = MESH_NO_DEADLINE;
     if (!mesh__rules_hedge(&call->rules)) {
         return;
     }
     call->n_hedges++;
-    if (pick(call, &picked, &endpoint)) {
+    (void)mesh__rules_pick(&call->rules, &endpoint); /* without one there is no hedge */
+    if (endpoint != NULL) {
         begin_try(call, endpoint, HEDGE);
     } else {
         mesh__rules_give_place(&call->rules);
@@ -341,7 +316,8 @@ static void succeeded(struct mesh_call *call, struct unary_try *try)
         overtake(call);
     }
     call->rules.cut = false;
-    mesh__attempt_tell(&try->attempt, &call->rules);
+    call->rules.failure = (struct mesh__failure){0}; /* of an attempt beside it, perhaps */
+    call->rules.given_up = false;
     finish(call, try, MESH__NOT_REFUSED);
     /* What cannot be read is no answer; that it is too large for this side is not its fault. */
     leave(call, try, call->over.status,
@@ -521,7 +497,7 @@ static int64_t next_turn(const struct mesh_call *call)
     /* What was sent for an inbound call is cancelled with it by the library. */
     if (call->ctx->cancelled != NULL && !call->cancelled &&
         (call->ctx->inbound == NULL || !is_sent(call))) {
-        due_ns = earlier(due_ns, mesh__now_ns() + LOOK_NS);
+        due_ns = earlier(due_ns, mesh__now_ns() + MESH__LOOK_NS);
     }
     return due_ns;
 }
