@@ -64,16 +64,14 @@
 {{- end -}}
 
 {{- define "mesh.check.secrets" -}}
-{{- $postgres := .values.postgres -}}
 {{- $nats := .values.nats.external -}}
 {{- range $name, $service := .services -}}
+{{- $one := dict "context" $ "name" $name "service" $service -}}
 {{- $own := $service.database -}}
-{{- if and $own.enabled (eq $postgres.mode "external") -}}
-{{- $path := ternary (printf "services.%s.database.existingSecret" $name) "postgres.external.existingSecret" (not (empty $own.existingSecret)) -}}
-{{- $secret := $own.existingSecret | default $postgres.external.existingSecret -}}
-{{- include "mesh.check.secret" (list $ $path $secret ($own.key | default $name)) -}}
-{{- if $own.sessionKey -}}
-{{- include "mesh.check.secret" (list $ $path $secret $own.sessionKey) -}}
+{{- if and $own.enabled (eq $.values.postgres.mode "external") -}}
+{{- $path := empty $own.existingSecret | ternary "postgres.external.existingSecret" (printf "services.%s.database.existingSecret" $name) -}}
+{{- range $key := compact (list (include "mesh.external.key" $one) $own.sessionKey) -}}
+{{- include "mesh.check.secret" (list $ $path (include "mesh.external.secret" $one) $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -16,16 +16,24 @@ kind: ServiceAccount
 automountServiceAccountToken: false
 {{- end -}}
 
+{{/* With postgres.mode=external, of {context, name, service}: whose Secret it is, and the key of the connection string. */}}
+{{- define "mesh.external.secret" -}}
+{{ .service.database.existingSecret | default .context.values.postgres.external.existingSecret }}
+{{- end -}}
+
+{{- define "mesh.external.key" -}}
+{{ .service.database.key | default .name }}
+{{- end -}}
+
 {{/* The Secret with the service's connection string: mesh.database.reference {context, name, service} */}}
 {{- define "mesh.database.reference" -}}
-{{- $postgres := .context.values.postgres -}}
-{{- $own := .service.database -}}
-{{- if eq $postgres.mode "cnpg" -}}
+{{- $mode := .context.values.postgres.mode -}}
+{{- if eq $mode "cnpg" -}}
 {name: {{ .fullname }}-db-app, key: uri}
-{{- else if eq $postgres.mode "embedded" -}}
+{{- else if eq $mode "embedded" -}}
 {name: {{ .fullname }}-database, key: url}
 {{- else -}}
-{name: {{ $own.existingSecret | default $postgres.external.existingSecret }}, key: {{ $own.key | default .name }}}
+{name: {{ include "mesh.external.secret" . }}, key: {{ include "mesh.external.key" . }}}
 {{- end -}}
 {{- end -}}
 
@@ -36,7 +44,7 @@ automountServiceAccountToken: false
 {{- if and (eq .context.values.postgres.mode "external") .service.database.sessionKey }}
 - name: DATABASE_SESSION_URL
   valueFrom:
-    secretKeyRef: {name: {{ .service.database.existingSecret | default .context.values.postgres.external.existingSecret }}, key: {{ .service.database.sessionKey }}}
+    secretKeyRef: {name: {{ include "mesh.external.secret" . }}, key: {{ .service.database.sessionKey }}}
 {{- end }}
 {{- end -}}
 
