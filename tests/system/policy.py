@@ -10,6 +10,7 @@ from cluster import ROOT, eventually
 
 LOCAL = json.loads((ROOT / "helm/fashion/policy.local.json").read_text())
 PAY = "/fashion.payment.v1.PaymentService/Pay"
+CALLS = {"grpc_service": "fashion.payment.v1.PaymentService", "grpc_method": "Pay"}
 RESERVE = "/fashion.product.v1.ProductService/ReserveStock"
 REFUSED = "the policy is refused, the one before stays in force"
 STATES = ("closed", "open", "half-open")  # in the order of mesh_client_breaker_state
@@ -74,6 +75,18 @@ def debug(process):
 
 def payment_seen_by_order(cluster):
     return debug(cluster["order"])["destinations"]["payment"]
+
+
+def served(process):
+    """Calls of Pay that this replica of payment has answered."""
+    return process.metric("grpc_server_handled_total", **CALLS)
+
+
+def calls(cluster):
+    """Calls of Pay that order has made, and those of them that have failed."""
+    metric = cluster["order"].metric
+    n = metric("grpc_client_handled_total", **CALLS)
+    return n, n - metric("grpc_client_handled_total", **CALLS, grpc_code="OK")
 
 
 def log_lines(process, message):

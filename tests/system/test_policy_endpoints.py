@@ -9,13 +9,12 @@ import pytest
 from books import wait_until_right
 from cluster import eventually
 from load import Timed
-from policy import LOCAL, PAY, change, payment_seen_by_order, policy_with
+from policy import LOCAL, PAY, calls, change, payment_seen_by_order, policy_with, served
 from store import PLACED, SHIPPED
 
 ORDERS = int(os.environ.get("CMESH_ENDPOINT_ORDERS", "60"))
 STOCK = 1000000
 SETTLED = 60  # seconds
-CALLS = {"grpc_service": "fashion.payment.v1.PaymentService", "grpc_method": "Pay"}
 RENEWED = 5  # connections, at least
 
 
@@ -47,17 +46,6 @@ def endpoints(cluster):
 
 def wait_until_known(cluster, *processes):
     eventually(lambda: set(endpoints(cluster)) == {address(p) for p in processes}, 10, "the endpoints are known")
-
-
-def served(process):
-    return process.metric("grpc_server_handled_total", **CALLS)
-
-
-def calls(cluster):
-    """Calls of Pay that order has made, and those of them that have failed."""
-    metric = cluster["order"].metric
-    n = metric("grpc_client_handled_total", **CALLS)
-    return n, n - metric("grpc_client_handled_total", **CALLS, grpc_code="OK")
 
 
 def failed_attempts(cluster):

@@ -12,7 +12,7 @@ import impostor
 from books import wait_until_right
 from cluster import ROOT, eventually
 from load import Load
-from policy import LOCAL, Breaker, in_force, payment_seen_by_order, policy_with
+from policy import LOCAL, Breaker, calls, in_force, payment_seen_by_order, policy_with, served
 from store import PAYMENT_PENDING, PLACED, SHIPPED, new_id
 from xds import XdsServer, cluster as xds_cluster, endpoints, listener, routes
 
@@ -22,7 +22,6 @@ NO_BREAKER = {"circuitBreaker": {"consecutiveFailures": 0, "failureRatePercent":
 PATIENT = policy_with(policy_with(PROXYLESS, "pay", timeout="15s"), "reserve-stock", timeout="15s")
 UNBROKEN = PATIENT | {"destinations": PATIENT["destinations"] | {"payment": NO_BREAKER}}
 PEERS = ("product", "payment", "delivery")
-CALLS = {"grpc_service": "fashion.payment.v1.PaymentService", "grpc_method": "Pay"}
 STOCK = 1000000
 ORDERS = 40
 RETRIES = 3
@@ -98,17 +97,6 @@ def told(mesh):
 @pytest.fixture
 def product(store):
     return store.register(stock=STOCK)
-
-
-def served(process):
-    return process.metric("grpc_server_handled_total", **CALLS)
-
-
-def calls(cluster):
-    """Calls of Pay that order has made, and those of them that have failed."""
-    metric = cluster["order"].metric
-    n = metric("grpc_client_handled_total", **CALLS)
-    return n, n - metric("grpc_client_handled_total", **CALLS, grpc_code="OK")
 
 
 def attempts(cluster):
