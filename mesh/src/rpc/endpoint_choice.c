@@ -88,21 +88,26 @@ static int64_t load_of(const struct mesh__endpoint *endpoint)
            (was_overtaken_lately(endpoint) ? atomic_load(&endpoint->n_overtaken) : 0);
 }
 
-/* Two different ones at random: the one with fewer attempts in flight. */
-static struct mesh__endpoint *least_of_two(const struct candidates *candidates)
+/*
+ * The one with the fewest attempts in flight, of two different ones at random
+ * (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing",
+ * 2001). Where there are three, all are compared, in any order: two of them
+ * would be the two good ones in only a third of the picks when one is slow.
+ */
+static struct mesh__endpoint *least_loaded(const struct candidates *candidates)
 {
-    int64_t last = (int64_t)candidates->n - 1;
-    int64_t one = mesh__random_between(0, last);
-    int64_t other;
+    size_t n = candidates->n;
+    size_t n_compared = n <= 3 ? n : 2;
+    size_t first = (size_t)mesh__random_between(0, (int64_t)n - 1);
+    size_t ahead = n > 1 ? (size_t)mesh__random_between(1, (int64_t)n - 1) : 0;
+    struct mesh__endpoint *least = candidates->endpoints[first];
 
-    if (last == 0) {
-        return candidates->endpoints[0];
+    for (size_t i = 1; i < n_compared; i++) { /* no step of 3 is met twice: it is a prime */
+        struct mesh__endpoint *other = candidates->endpoints[(first + i * ahead) % n];
+
+        least = load_of(other) < load_of(least) ? other : least;
     }
-    other = mesh__random_between(0, last - 1);
-    other += other >= one ? 1 : 0;
-    return load_of(candidates->endpoints[other]) < load_of(candidates->endpoints[one])
-               ? candidates->endpoints[other]
-               : candidates->endpoints[one];
+    return least;
 }
 
 struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice *choice,
@@ -120,7 +125,7 @@ struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice 
     prefer_untried(choice, &candidates);
     chosen = choice->balancer == MESH__ROUND_ROBIN
                  ? candidates.endpoints[atomic_fetch_add(choice->turn, 1) % candidates.n]
-                 : least_of_two(&candidates);
+                 : least_loaded(&candidates);
     atomic_fetch_add(&chosen->in_flight, 1);
     return chosen;
 }

@@ -190,6 +190,24 @@ TEST(least_request_shuns_the_busy_ones)
     end();
 }
 
+TEST(of_three_the_least_busy_is_chosen)
+{
+    struct mesh__endpoint_choice choice;
+    int counts[N];
+
+    begin("rrrd", 0);
+    choice = among(MESH__LEAST_REQUEST);
+    atomic_store(&endpoints[0].in_flight, 5);
+    atomic_store(&endpoints[1].in_flight, 3);
+    count(&choice, counts);
+    CHECK_INT(counts[2], MANY);
+    atomic_store(&endpoints[1].in_flight, 0);
+    count(&choice, counts);
+    CHECK(near(counts[1], MANY / 2) && near(counts[2], MANY / 2));
+    atomic_store(&endpoints[0].in_flight, 0);
+    end();
+}
+
 /* One of four takes twenty times as long: attempts that last pile up there, and it gets few. */
 TEST(a_slow_endpoint_gets_few_attempts)
 {
