@@ -84,19 +84,21 @@ long_helm_tools() {
 
 # The files with the kinds of others that the charts render, into the list $foreign_crds.
 find_foreign_crds() {
-    local istio prometheus cnpg monitoring
+    local istio prometheus cnpg gateway monitoring
     istio=$(go_module istio.io/api@v1.30.3) &&
         prometheus=$(go_module github.com/prometheus-operator/prometheus-operator@v0.85.0) &&
-        cnpg=$(go_module github.com/cloudnative-pg/cloudnative-pg@v1.30.0) || return 1
+        cnpg=$(go_module github.com/cloudnative-pg/cloudnative-pg@v1.30.0) &&
+        gateway=$(go_module sigs.k8s.io/gateway-api@v1.6.1) || return 1
     monitoring=$prometheus/example/prometheus-operator-crd/monitoring.coreos.com
     foreign_crds=("$istio/kubernetes/customresourcedefinitions.gen.yaml" "${monitoring}_servicemonitors.yaml"
-        "${monitoring}_prometheusrules.yaml" "$cnpg/config/crd/bases/postgresql.cnpg.io_clusters.yaml")
+        "${monitoring}_prometheusrules.yaml" "$cnpg/config/crd/bases/postgresql.cnpg.io_clusters.yaml"
+        "$gateway/config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml")
 }
 
 # Strict schemas of Kubernetes' kinds and of others' that the charts render, into $schemas.
 kube_schemas() {
     local kubernetes
-    schemas=$tools/kube-schemas-1.36.3-istio-1.30.3-prometheus-0.85.0-cnpg-1.30.0
+    schemas=$tools/kube-schemas-1.36.3-istio-1.30.3-prometheus-0.85.0-cnpg-1.30.0-gateway-1.6.1
     [ -e "$schemas/complete" ] && return 0
     echo "Writing schemas of Kubernetes ..."
     kubernetes=$(go_module k8s.io/kubernetes@v1.36.3) && find_foreign_crds || return 1
