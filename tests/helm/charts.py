@@ -10,7 +10,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FASHION = ROOT / "helm/fashion"
 SERVICES = ("customercenter", "delivery", "order", "payment", "product")
-APIS = ("networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "monitoring.coreos.com/v1", "postgresql.cnpg.io/v1")
+APIS = ("networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "monitoring.coreos.com/v1", "postgresql.cnpg.io/v1",
+        "gateway.networking.k8s.io/v1")
 EMBEDDED = {"postgres": {"mode": "embedded"}, "nats": {"mode": "embedded"}}
 METHODS = json.loads((FASHION / "files/methods.json").read_text())
 

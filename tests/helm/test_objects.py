@@ -10,7 +10,7 @@ import tarfile
 import pytest
 import yaml
 
-from charts import EMBEDDED, FASHION, ROOT, SERVICES, find, objects, overlay, rendered, template
+from charts import EMBEDDED, FASHION, METHODS, ROOT, SERVICES, find, objects, overlay, rendered, template
 
 CI = sorted((FASHION / "ci").glob("*-values.yaml"))
 COMMON = ROOT / "helm/mesh-common"
@@ -137,11 +137,34 @@ def test_a_service_is_given_variables_that_it_knows_and_all_that_it_needs(things
         assert {name for name in known if name.startswith("MESH_PEER_")} | {"DATABASE_URL", "NATS_URL"} <= given, service
 
 
+def let_in(things, service):
+    """Who may call a service, by its NetworkPolicy."""
+    rules = find(things, "NetworkPolicy", f"fashion-{service}")["spec"]["ingress"]
+    return [peer for rule in rules if {"port": 9090, "protocol": "TCP"} in rule["ports"] for peer in rule["from"]]
+
+
+def test_a_gateway_comes_in_where_a_route_leads_and_nowhere_else(text, things):
+    routes = {thing["metadata"]["name"].removeprefix("fashion-"): thing["spec"] for thing in things if thing["kind"] == "GRPCRoute"}
+    assert bool(routes) == ("parentRefs:" in text)
+    for service in SERVICES:
+        of_release = [peer for peer in let_in(things, service) if "app.kubernetes.io/instance" in peer.get("podSelector", {}).get("matchLabels", {})]
+        gateways = routes[service]["parentRefs"] if service in routes else []
+        assert len(let_in(things, service)) == len(of_release) + len(gateways), service
+    for service, route in routes.items():
+        (rule,) = route["rules"]
+        (backend,) = rule["backendRefs"]
+        spec = find(things, "Service", backend["name"])["spec"]
+        assert spec["selector"]["app.kubernetes.io/name"] == f"fashion-{service}" and "clusterIP" not in spec
+        assert backend["port"] in {port["port"] for port in spec["ports"] if port["name"] == "grpc"}
+        assert {match["method"]["service"] for match in rule["matches"]} == {name for name in METHODS if name.startswith(f"fashion.{service}.")}
+
+
 def test_calls_come_in_and_go_out_as_the_values_say(things):
     calls = {service: set(yaml.safe_load((FASHION / "values.yaml").read_text())["services"][service].get("calls", [])) for service in SERVICES}
     def peers(rules, side):
-        return {peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"].removeprefix("fashion-")
-                for rule in rules for peer in rule.get(side, []) if {"port": 9090, "protocol": "TCP"} in rule["ports"]}
+        return {name.removeprefix("fashion-")
+                for rule in rules for peer in rule.get(side, []) if {"port": 9090, "protocol": "TCP"} in rule["ports"]
+                if (name := peer.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/name"))}
     for service in SERVICES:
         spec = find(things, "NetworkPolicy", f"fashion-{service}")["spec"]
         assert peers(spec["ingress"], "from") == {caller for caller in SERVICES if service in calls[caller]} | {"client"}

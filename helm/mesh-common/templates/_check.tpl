@@ -9,6 +9,7 @@
 {{- include "mesh.check.stores" . -}}
 {{- include "mesh.check.secrets" . -}}
 {{- include "mesh.check.offers" . -}}
+{{- include "mesh.gateway.check" . -}}
 {{- range $name, $service := .services -}}
 {{- include "mesh.check.service" (dict "context" $ "name" $name "service" $service) -}}
 {{- end -}}

@@ -209,6 +209,9 @@ spec:
               {{- range $principal := $context.values.istio.principals }}
               - {{ $principal }}
               {{- end }}
+              {{- range ternary $context.values.gateway.parents dict .service.exposed }}
+              - {{ .principal }}
+              {{- end }}
       to:
         - operation: {ports: ["9090"]}
     - to:

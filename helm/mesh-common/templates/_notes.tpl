@@ -11,6 +11,7 @@
 {{- end -}}
 {{- end -}}
 Policy: mode {{ $context.mode }}. {{ include "mesh.notes.mode" $context }}
+{{- include "mesh.gateway.notes" $context }}
 {{- with $faults }}
 * FAULTS ON PURPOSE in the routes {{ sortAlpha . | join ", " }}.
 {{- end }}

@@ -101,6 +101,9 @@ spec:
         {{- range $context.values.networkPolicy.clients }}
         - {{ toYaml . | nindent 10 | trim }}
         {{- end }}
+        {{- range ternary $context.values.gateway.parents dict .service.exposed }}
+        - {{ toYaml .peer | nindent 10 | trim }}
+        {{- end }}
     - ports: [{port: 9091, protocol: TCP}]
       {{- with $context.values.networkPolicy.monitoring }}
       from:

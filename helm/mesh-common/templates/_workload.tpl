@@ -25,7 +25,7 @@
 {{- end -}}
 
 {{- define "mesh.service.objects" -}}
-{{- include "mesh.documents" (list . "mesh.settings" "mesh.serviceaccount" "mesh.deployment" "mesh.services" "mesh.autoscaler" "mesh.disruption" "mesh.volume.claims" "mesh.networkpolicy" "mesh.migration" "mesh.database.secret" "mesh.database.cluster" "mesh.traffic" "mesh.authorization" "mesh.sidecar") }}
+{{- include "mesh.documents" (list . "mesh.settings" "mesh.serviceaccount" "mesh.deployment" "mesh.services" "mesh.autoscaler" "mesh.disruption" "mesh.volume.claims" "mesh.networkpolicy" "mesh.migration" "mesh.database.secret" "mesh.database.cluster" "mesh.gateway.route" "mesh.traffic" "mesh.authorization" "mesh.sidecar") }}
 {{- end -}}
 
 {{- define "mesh.system.objects" -}}
