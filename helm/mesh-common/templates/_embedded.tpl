@@ -203,6 +203,16 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{/*
+mesh.memory.goal LIMIT: four fifths of it, in bytes. Go's collector does not see the limit of a container and lets the heap
+double; a field reference gives the limit alone.
+*/}}
+{{- define "mesh.memory.goal" -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- $bytes := dict "" 1 "m" 0.001 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (trimSuffix $unit . | float64) (index $bytes $unit) 0.8 | int64 -}}
+{{- end -}}
+
 {{- define "mesh.nats" -}}
 {{- if eq .values.nats.mode "embedded" -}}
 {{- $embedded := .values.nats.embedded -}}
@@ -259,6 +269,9 @@ spec:
             - name: NATS_TOKEN
               valueFrom:
                 secretKeyRef: {name: {{ $fullname }}, key: token}
+            {{- with dig "limits" "memory" "" $embedded.resources }}
+            - {name: GOMEMLIMIT, value: {{ include "mesh.memory.goal" . | quote }}}
+            {{- end }}
           startupProbe:
             httpGet: {path: /healthz, port: http-monitor}
             periodSeconds: 1
