@@ -18,8 +18,8 @@ static const struct mesh_sql rollback = {"rollback", "rollback"};
 /* For an operator: unlike a call's text it says where and why. */
 static MESH_STATUS fail(struct mesh_ctx *ctx, const struct db_error *error)
 {
-    return mesh_fail(ctx, error->status, "%s%s%s", error->text,
-                     error->detail[0] != '\0' ? ": " : "", error->detail);
+    return mesh_fail(ctx, error->lasts ? MESH_FAILED_PRECONDITION : error->status, "%s%s%s",
+                     error->text, error->detail[0] != '\0' ? ": " : "", error->detail);
 }
 
 static MESH_STATUS connect(struct mesh_ctx *ctx, struct db_conn *conn)

@@ -33,11 +33,12 @@ static void start(struct db_conn *conn)
 }
 
 /* Keeps libpq's words, which end with a newline, for the operator. */
-static enum mesh_status unreachable(struct db_conn *conn, const char *why)
+static enum mesh_status unreachable(struct db_conn *conn, const char *why, bool lasts)
 {
     struct db_error error;
 
     mesh__db_error_set(&error, MESH_UNAVAILABLE, "the database cannot be reached");
+    error.lasts = lasts;
     (void)snprintf(error.detail, sizeof(error.detail), "%.*s", (int)strcspn(why, "\n"), why);
     conn->error = error; /* not before: why may come from it */
     mesh__conn_close(conn);
@@ -64,7 +65,7 @@ static enum mesh_status check_schema(struct mesh_ctx *ctx, struct db_conn *conn)
     mesh__conn_begin(conn);
     if (!mesh__conn_send(conn, OP_EXECUTE, &ask_schema, MESH_NO_ARGS, true) ||
         !mesh__conn_sync(conn)) {
-        return unreachable(conn, mesh__pg->last_error(conn->pg));
+        return unreachable(conn, mesh__pg->last_error(conn->pg), false);
     }
     wait = mesh__conn_receive(ctx, conn, mesh__until(ctx), rows);
     if (wait == PG_TIMEOUT || wait == PG_CANCELLED) {
@@ -72,12 +73,14 @@ static enum mesh_status check_schema(struct mesh_ctx *ctx, struct db_conn *conn)
         return out_of_time(conn, wait);
     }
     if (wait == PG_LOST || conn->error.status != MESH_OK) {
-        return unreachable(conn, conn->error.status != MESH_OK ? mesh__db_error_why(&conn->error)
-                                                               : "the connection was lost");
+        return unreachable(conn,
+                           conn->error.status != MESH_OK ? mesh__db_error_why(&conn->error)
+                                                         : "the connection was lost",
+                           mesh__db_error_lasts(conn->error.sqlstate));
     }
     schema = mesh_row_text(rows, 0, 0);
     if (schema == NULL || strcmp(schema, conn->options->schema) != 0) {
-        (void)unreachable(conn, "");
+        (void)unreachable(conn, "", true);
         (void)snprintf(conn->error.detail, sizeof(conn->error.detail),
                        "the schema is \"%s\" and not \"%s\": set the search_path of the role",
                        schema != NULL ? schema : "", conn->options->schema);
@@ -85,8 +88,8 @@ static enum mesh_status check_schema(struct mesh_ctx *ctx, struct db_conn *conn)
     }
     if (strcmp(mesh_row_text(rows, 0, 1), "off") == 0) {
         /* An event would be out before the change that it tells of is durable. */
-        return unreachable(conn,
-                           "synchronous_commit is off: a crash would lose what was committed");
+        return unreachable(conn, "synchronous_commit is off: a crash would lose what was committed",
+                           true);
     }
     return MESH_OK;
 }
@@ -110,10 +113,11 @@ enum mesh_status mesh__conn_connect(struct mesh_ctx *ctx, struct db_conn *conn)
     }
     wait = mesh__pg->connected(conn->pg, until);
     if (wait == PG_LOST) {
-        return unreachable(conn, mesh__pg->last_error(conn->pg));
+        return unreachable(conn, mesh__pg->last_error(conn->pg),
+                           mesh__db_error_lasts(mesh__pg->refusal(conn->pg)));
     }
     if (wait == PG_TIMEOUT && mesh__now_ns() >= end_ns) {
-        return unreachable(conn, "no answer within 5 seconds");
+        return unreachable(conn, "no answer within 5 seconds", false);
     }
     if (wait != PG_READY) {
         return out_of_time(conn, wait); /* the attempt goes on at the next call */

@@ -38,7 +38,10 @@ MESH_STATUS mesh__tx_flush(struct mesh_ctx *ctx, struct mesh_tx *tx);
  * crashed in between. Then transaction ids of the time before can have been given out again.
  */
 uint64_t mesh__tx_connection(struct mesh_tx *tx);
-/* Connects once: MESH_OK if the server answers and the schema is right. */
+/*
+ * Connects once: MESH_OK if the server answers and the schema is right; MESH_FAILED_PRECONDITION if
+ * it refuses and will do so again, as for a wrong password.
+ */
 MESH_STATUS mesh__db_check(struct mesh_ctx *ctx, struct mesh_db *db);
 /*
  * The same for what needs sessions: MESH_FAILED_PRECONDITION, with a sentence, behind a pooler that

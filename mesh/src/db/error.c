@@ -12,7 +12,7 @@
 /* A failover or restart takes longer than this, a dropped connection does not. */
 #define RETRY_MS 100
 
-static const struct {
+static const struct meaning {
     const char *prefix; /* of the SQLSTATE; the first that fits counts */
     enum mesh_status status;
     bool drop;
@@ -34,6 +34,22 @@ static const struct {
     {"57P", MESH_UNAVAILABLE, true, "the database is stopping or starting"},
     {"58", MESH_UNAVAILABLE, true, "the database has a fault of its system"},
 };
+
+/* NULL: a failure that a caller can do nothing about. */
+static const struct meaning *meaning_of(const char *sqlstate)
+{
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if (strncmp(sqlstate, meanings[i].prefix, strlen(meanings[i].prefix)) == 0) {
+            return &meanings[i];
+        }
+    }
+    return NULL;
+}
+
+bool mesh__db_error_lasts(const char *sqlstate)
+{
+    return sqlstate[0] != '\0' && meaning_of(sqlstate) == NULL;
+}
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -71,6 +87,8 @@ static void describe(struct db_error *error, struct db_error_source source,
 void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
                         const struct pg_error *pg)
 {
+    const struct meaning *meaning = meaning_of(pg->sqlstate);
+
     /* Class 25: its session is not in the state that it should be in. */
     *error = (struct db_error){.status = MESH_INTERNAL,
                                .drop = pg->fatal || strncmp(pg->sqlstate, "25", 2) == 0};
@@ -79,13 +97,11 @@ void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
     describe(error, source, pg);
     count_error(error->sqlstate);
 
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
-        if (strncmp(pg->sqlstate, meanings[i].prefix, strlen(meanings[i].prefix)) == 0) {
-            error->status = meanings[i].status;
-            error->drop = error->drop || meanings[i].drop;
-            copy(error->text, sizeof(error->text), meanings[i].text);
-            return;
-        }
+    if (meaning != NULL) {
+        error->status = meaning->status;
+        error->drop = error->drop || meaning->drop;
+        copy(error->text, sizeof(error->text), meaning->text);
+        return;
     }
     if (source.was_ready && strcmp(pg->sqlstate, "0A000") == 0) {
         /* A migration changed what a prepared statement returns: a new connection prepares anew. */

@@ -9,6 +9,7 @@
 struct db_error {
     enum mesh_status status; /* MESH_OK: nothing went wrong */
     bool drop;               /* the connection must not be used again */
+    bool lasts;              /* to connect again would not help */
     char sqlstate[6];        /* "" if not from the server */
     char constraint[64];
     char text[512];   /* becomes the text of the call */
@@ -28,6 +29,8 @@ void mesh__db_error_sql(struct db_error *error, struct db_error_source source,
 /* From this side. The detail is left empty. */
 void mesh__db_error_set(struct db_error *error, enum mesh_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Whether a server that refuses to connect with that SQLSTATE will do so again; "": it did not. */
+bool mesh__db_error_lasts(const char *sqlstate);
 /* What an operator should read; lives as long as the error stays as it is. */
 const char *mesh__db_error_why(const struct db_error *error);
 /* Puts it into ctx and returns its status. */

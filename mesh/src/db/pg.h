@@ -70,6 +70,8 @@ struct pg {
     int (*backend_pid)(const struct pg_conn *conn);
     /* The message of the last failure of the connection itself. */
     const char *(*last_error)(const struct pg_conn *conn);
+    /* After PG_LOST of connected: the SQLSTATE that the server refused with; "": it did not. */
+    const char *(*refusal)(const struct pg_conn *conn);
 
     /*
      * Each queues one request, which gets one answer (any number of PG_ROW, then PG_DONE, PG_ERROR

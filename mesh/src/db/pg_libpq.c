@@ -18,16 +18,19 @@
 /* A peer that vanished without a word is given up after so long without an acknowledgement. */
 #define TCP_USER_TIMEOUT_MS "10000"
 #define BINARY 1
+#define SQLSTATE_CHARS 5
+#define INVALID_PASSWORD "28P01"
 
 struct pg_conn {
     PGconn *pq;
     struct pg_cancel *cancel;       /* the last request to cancel, NULL if none is under way */
     PostgresPollingStatusType step; /* of connecting */
     bool connected;
-    bool script;   /* outside of pipeline mode until the answer was read */
-    bool ended;    /* the server said that it ends the connection */
-    bool at_start; /* the next answer belongs to another request */
-    bool copying;  /* a statement was a COPY: nothing more will come */
+    char refusal[6]; /* SQLSTATE, "" if the server did not refuse to connect */
+    bool script;     /* outside of pipeline mode until the answer was read */
+    bool ended;      /* the server said that it ends the connection */
+    bool at_start;   /* the next answer belongs to another request */
+    bool copying;    /* a statement was a COPY: nothing more will come */
 };
 
 struct pg_result {
@@ -156,7 +159,28 @@ static struct pg_conn *pg_connect(const struct pg_options *options)
     }
     conn->step = PGRES_POLLING_WRITING; /* what libpq wants to be waited for first */
     PQsetNoticeReceiver(conn->pq, on_notice, conn);
+    (void)PQsetErrorVerbosity(conn->pq, PQERRORS_VERBOSE); /* for keep_refusal */
     return conn;
+}
+
+/*
+ * Of a refusal libpq tells the SQLSTATE nowhere but in its message ("FATAL:  57P03: the database
+ * system is starting up"), which has one for each host that it has tried: the last one counts.
+ */
+static void keep_refusal(struct pg_conn *conn)
+{
+    const char *at = PQerrorMessage(conn->pq);
+
+    if (PQconnectionNeedsPassword(conn->pq) == 1) { /* the server was not even asked */
+        memcpy(conn->refusal, INVALID_PASSWORD, sizeof(INVALID_PASSWORD));
+    }
+    while ((at = strstr(at, ":  ")) != NULL) {
+        at += strlen(":  ");
+        if (strspn(at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == SQLSTATE_CHARS &&
+            at[SQLSTATE_CHARS] == ':') {
+            memcpy(conn->refusal, at, SQLSTATE_CHARS);
+        }
+    }
 }
 
 static bool enter_pipeline(struct pg_conn *conn)
@@ -172,6 +196,7 @@ static enum pg_wait pg_connected(struct pg_conn *conn, struct pg_until until)
         enum pg_wait wait;
 
         if (PQstatus(conn->pq) == CONNECTION_BAD || conn->step == PGRES_POLLING_FAILED) {
+            keep_refusal(conn);
             return PG_LOST;
         }
         if (conn->step == PGRES_POLLING_OK) {
@@ -230,6 +255,11 @@ static int pg_backend_pid(const struct pg_conn *conn)
 static const char *pg_last_error(const struct pg_conn *conn)
 {
     return PQerrorMessage(conn->pq);
+}
+
+static const char *pg_refusal(const struct pg_conn *conn)
+{
+    return conn->refusal;
 }
 
 /* ---- requests ---- */
@@ -542,6 +572,7 @@ static const struct pg libpq = {
     .idle = pg_idle,
     .backend_pid = pg_backend_pid,
     .last_error = pg_last_error,
+    .refusal = pg_refusal,
     .prepare = pg_prepare,
     .execute = pg_execute,
     .query = pg_query,

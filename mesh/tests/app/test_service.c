@@ -370,6 +370,33 @@ TEST(a_database_that_is_down_at_the_start_is_waited_for)
     CHECK_INT(end(&child), 0);
 }
 
+/* Where the server is, with another user, database or options in front and behind. */
+static void check_refused(const char *user, const char *rest, const char *reason)
+{
+    static const char *const commands[] = {"migrate", "serve"};
+    static struct child child;
+    const char *server = strchr(database_url, '@');
+    char url[512];
+
+    (void)snprintf(url, sizeof(url), "DATABASE_URL=postgresql://%s%.*s/%s", user,
+                   (int)(strrchr(server, '/') - server), server, rest);
+    for (size_t i = 0; i < 2; i++) {
+        start_echo(&child, commands[i], ANY_PORT, url);
+        CHECK_INT(child_wait(&child), 1);
+        CHECK(strstr(child.text, "waiting for the database") == NULL);
+        CHECK(strstr(child.text, "the database cannot be reached: ") != NULL);
+        CHECK(strstr(child.text, reason) != NULL);
+    }
+}
+
+TEST(a_database_that_refuses_is_not_waited_for)
+{
+    check_refused("nobody", "postgres", "does not exist");
+    check_refused("postgres", "nowhere", "does not exist");
+    check_refused("postgres", "postgres", "set the search_path of the role");
+    check_refused("postgres", "postgres?options=-cfoo%3D1", "unrecognized configuration parameter");
+}
+
 TEST(a_stop_while_the_database_is_waited_for_is_quick)
 {
     static struct child child;

@@ -68,6 +68,12 @@ static const char *fake_last_error(const struct pg_conn *conn)
     return "a fake";
 }
 
+static const char *fake_refusal(const struct pg_conn *conn)
+{
+    (void)conn;
+    return "";
+}
+
 static bool fake_prepare(struct pg_conn *conn, const char *name, const char *text,
                          const struct pg_params *params)
 {
@@ -200,6 +206,7 @@ void fake_pg_use(const struct fake_answer *answers, size_t n)
                                    .idle = fake_idle,
                                    .backend_pid = fake_backend_pid,
                                    .last_error = fake_last_error,
+                                   .refusal = fake_refusal,
                                    .prepare = fake_prepare,
                                    .execute = fake_execute,
                                    .query = fake_query,

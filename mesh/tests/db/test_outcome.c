@@ -395,7 +395,7 @@ TEST(what_the_server_said_to_the_first_question_is_told)
 
     FAKE_ANSWERS(FAKE_DONE, FAKE_ERROR("42501"), FAKE_SYNCED); /* all of it is in the text */
     start_as((struct mesh_db_options){.named = true, .schema = "s"});
-    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_INT(mesh__db_check(ctx, db), MESH_FAILED_PRECONDITION);
     CHECK_TEXT(mesh_ctx_error(ctx),
                "the database cannot be reached: ask_schema: a fake (SQLSTATE 42501)");
     (void)end();

@@ -381,7 +381,7 @@ TEST(a_role_whose_commits_may_get_lost_is_refused)
     (void)snprintf(url, sizeof(url), "%s&user=hasty", options.url);
     options.url = url;
     db = mesh__db_new(&options);
-    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_INT(mesh__db_check(ctx, db), MESH_FAILED_PRECONDITION);
     CHECK(strstr(mesh_ctx_error(ctx), "synchronous_commit is off") != NULL);
     mesh__db_free(db);
     fixture_run(SCHEMA, "drop owned by hasty; drop role hasty");
@@ -412,7 +412,7 @@ TEST(a_wrong_schema_is_told_in_a_sentence)
 
     options.schema = "fashion_order";
     db = mesh__db_new(&options);
-    CHECK_INT(mesh__db_check(ctx, db), MESH_UNAVAILABLE);
+    CHECK_INT(mesh__db_check(ctx, db), MESH_FAILED_PRECONDITION);
     CHECK_TEXT(
         mesh_ctx_error(ctx),
         "the database cannot be reached: the schema is \"public\" and not \"fashion_order\": "
