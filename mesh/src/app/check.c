@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The subcommands that look or work once: migrate, check and policy. */
 #include "app/app.h"
+#include "app/database.h"
 #include "app/values.h"
 #include "core/clock.h"
 #include "core/condition.h"
@@ -182,38 +183,65 @@ int mesh__check_command(const struct mesh_app_spec *spec, const struct mesh__con
     return check.failed ? 1 : 0;
 }
 
-static enum mesh_status migrate(const struct mesh_app_spec *spec, struct mesh_ctx *ctx,
-                                struct mesh_db *db, int *ret_applied)
+struct migration {
+    const struct mesh_app_spec *spec;
+    const struct mesh__names *names;
+    struct mesh__stop *stop;
+    struct mesh_db *db;
+    int64_t wait_ms;
+};
+
+static MESH_STATUS look_at_sessions(struct mesh_ctx *ctx, void *arg)
 {
-    MESH_TRY(mesh__db_check_session(mesh_ctx_timeout(ctx, CONNECT_MS), db));
-    return mesh__migrate(ctx, db, spec->migrations, spec->compatible_from, ret_applied);
+    return mesh__db_check_session(ctx, arg);
+}
+
+static MESH_STATUS migrate(struct mesh_ctx *ctx, const struct migration *migration,
+                           int *ret_applied)
+{
+    MESH_TRY(mesh__database_wait(ctx, migration->stop, mesh__in_ms(migration->wait_ms),
+                                 look_at_sessions, migration->db));
+    ctx->deadline_ns = MESH_NO_DEADLINE; /* a large table takes what it takes */
+    return mesh__migrate(ctx, migration->db, migration->spec->migrations,
+                         migration->spec->compatible_from, ret_applied);
+}
+
+static int migrate_and_tell(const struct migration *migration)
+{
+    cleanup_ctx struct mesh_ctx *ctx = mesh__ctx_new(migration->spec->name, 0, MESH_NO_DEADLINE);
+    const char *name = migration->names->full;
+    const char *signal;
+    int applied = 0;
+
+    if (migrate(ctx, migration, &applied) == MESH_OK) {
+        (void)printf("%s: %d %s applied.\n", name, applied,
+                     applied == 1 ? "migration" : "migrations");
+        return 0;
+    }
+    signal = mesh__stop_signal(migration->stop);
+    (void)fprintf(stderr, "%s: %s%s%s%s\n", name, signal[0] != '\0' ? "stopped by " : "", signal,
+                  signal[0] != '\0' ? ": " : "", mesh_ctx_error(ctx));
+    return 1;
 }
 
 int mesh__migrate_command(const struct mesh_app_spec *spec, const struct mesh__config *config)
 {
     struct mesh__names names;
-    struct mesh_db *db;
-    struct mesh_ctx *ctx;
-    enum mesh_status status;
-    int applied = 0;
+    struct migration migration = {.spec = spec, .names = &names};
+    int code;
 
     mesh__app_names(spec, &names);
     if (spec->migrations == NULL) {
         (void)printf("%s has no database.\n", names.full);
         return 0;
     }
-    db = mesh__app_db_new(config, &names, VAR_DATABASE_SESSION_URL, 1, "migrate");
-    ctx = mesh__ctx_new(spec->name, 0, MESH_NO_DEADLINE); /* a large table takes what it takes */
-    status = migrate(spec, ctx, db, &applied);
-    if (status == MESH_OK) {
-        (void)printf("%s: %d %s applied.\n", names.full, applied,
-                     applied == 1 ? "migration" : "migrations");
-    } else {
-        (void)fprintf(stderr, "%s: %s\n", names.full, mesh_ctx_error(ctx));
-    }
-    mesh__ctx_free(ctx);
-    mesh__db_free(db);
-    return status == MESH_OK ? 0 : 1;
+    migration.stop = mesh__stop_new();
+    migration.wait_ms = mesh__config_int64(config, VAR_MIGRATE_WAIT_MS);
+    migration.db = mesh__app_db_new(config, &names, VAR_DATABASE_SESSION_URL, 1, "migrate");
+    code = migrate_and_tell(&migration);
+    mesh__db_free(migration.db);
+    mesh__stop_free(migration.stop);
+    return code;
 }
 
 int mesh__policy_command(const struct mesh_app_spec *spec, const char *file)

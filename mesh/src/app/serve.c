@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a serving process: its parts are made in order, and taken down in the other. */
 #include "app/app.h"
+#include "app/database.h"
 #include "app/process_metrics.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
@@ -18,8 +19,6 @@
 
 #define START_MS 30000
 #define CONNECT_MS 5000
-#define FIRST_DELAY_MS 100
-#define LONGEST_DELAY_MS 2000
 
 /* ---- HTTP ----------------------------------------------------------------------------------- */
 
@@ -116,17 +115,6 @@ static struct mesh_ctx *new_ctx(struct mesh_app *app, int64_t timeout_ms)
     return ctx;
 }
 
-static bool is_transient(enum mesh_status status)
-{
-    return status == MESH_UNAVAILABLE || status == MESH_DEADLINE_EXCEEDED ||
-           status == MESH_ABORTED || status == MESH_CANCELLED || status == MESH_UNKNOWN;
-}
-
-/* What the last failure said, so that it is logged once. */
-struct wait {
-    char said[512];
-};
-
 /* Where events and migrations connect to. */
 static MESH_STATUS try_session_database(struct mesh_ctx *ctx, const struct mesh_app *app)
 {
@@ -141,37 +129,20 @@ static MESH_STATUS try_session_database(struct mesh_ctx *ctx, const struct mesh_
     return mesh_fail(ctx, status, "DATABASE_SESSION_URL: %s", mesh_ctx_error(ctx));
 }
 
-/* Once; a failure that may pass is logged if it is another one than before. */
-static enum mesh_status try_database(struct mesh_app *app, struct wait *wait)
+static MESH_STATUS look_at_database(struct mesh_ctx *ctx, void *arg)
 {
-    cleanup_ctx struct mesh_ctx *ctx = new_ctx(app, CONNECT_MS);
-    enum mesh_status status = mesh__db_check(ctx, app->db);
+    const struct mesh_app *app = arg;
 
-    if (status == MESH_OK) {
-        status = try_session_database(ctx, app);
-    }
-    if (status == MESH_OK) {
-        status =
-            mesh__migrate_check(ctx, app->db, app->spec->migrations, app->spec->compatible_from);
-    }
-    if (status == MESH_OK || atomic_load(mesh__stop_flag(app->stop))) {
-        return status;
-    }
-    if (!is_transient(status)) {
-        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "cannot start: %s", mesh_ctx_error(ctx));
-    } else if (strncmp(wait->said, mesh_ctx_error(ctx), sizeof(wait->said) - 1) != 0) {
-        (void)snprintf(wait->said, sizeof(wait->said), "%s", mesh_ctx_error(ctx));
-        mesh_log(MESH_LOG_WARN, MESH_LOG_NO_FIELDS, "waiting for the database: %s", wait->said);
-    }
-    return status;
+    MESH_TRY(mesh__db_check(ctx, app->db));
+    MESH_TRY(try_session_database(ctx, app));
+    return mesh__migrate_check(ctx, app->db, app->spec->migrations, app->spec->compatible_from);
 }
 
 /* A database that is away is waited for without end, alive but not ready; a wrong one is an error.
  */
 static bool wait_for_database(struct mesh_app *app)
 {
-    int64_t delay_ms = FIRST_DELAY_MS;
-    struct wait wait = {.said = ""};
+    cleanup_ctx struct mesh_ctx *ctx = NULL;
     enum mesh_status status;
 
     if (app->spec->migrations == NULL) {
@@ -181,17 +152,14 @@ static bool wait_for_database(struct mesh_app *app)
         mesh__app_db_new(app->config, &app->names, VAR_DATABASE_URL,
                          (int)mesh__config_int64(app->config, VAR_DATABASE_POOL_SIZE), "calls");
     mesh__readiness_set_reason(app->readiness, "waiting for the database");
-    while ((status = try_database(app, &wait)) != MESH_OK) {
-        if (!is_transient(status) || mesh__stop_wait(app->stop, mesh__in_ms(delay_ms))) {
-            return false;
-        }
-        delay_ms = delay_ms * 2 < LONGEST_DELAY_MS ? delay_ms * 2 : LONGEST_DELAY_MS;
+    ctx = new_ctx(app, CONNECT_MS);
+    status = mesh__database_wait(ctx, app->stop, MESH_NO_DEADLINE, look_at_database, app);
+    if (status == MESH_OK) {
+        mesh__readiness_set_reason(app->readiness, "starting");
+    } else if (!atomic_load(mesh__stop_flag(app->stop))) {
+        mesh_log(MESH_LOG_ERROR, MESH_LOG_NO_FIELDS, "cannot start: %s", mesh_ctx_error(ctx));
     }
-    if (wait.said[0] != '\0') {
-        mesh_log(MESH_LOG_INFO, MESH_LOG_NO_FIELDS, "the database answers");
-    }
-    mesh__readiness_set_reason(app->readiness, "starting");
-    return true;
+    return status == MESH_OK;
 }
 
 /* ---- peers, the service's state, events ----------------------------------------------------- */

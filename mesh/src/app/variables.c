@@ -47,6 +47,13 @@ const struct mesh__variable mesh__variables[N_VARS] = {
                             .need = NEED_DATABASE,
                             .meaning = "show the trace id of each transaction in "
                                        "pg_stat_activity.application_name"},
+    [VAR_MIGRATE_WAIT_MS] = {.name = "MESH_MIGRATE_WAIT_MS",
+                             .kind = KIND_INT64,
+                             .default_value = "30000",
+                             .min = 0,
+                             .max = 3600000,
+                             .need = NEED_DATABASE,
+                             .meaning = "how long `migrate` waits for a database that is away"},
     [VAR_NATS_URL] = {.name = "NATS_URL",
                       .kind = KIND_BROKER,
                       .need = NEED_BROKER,

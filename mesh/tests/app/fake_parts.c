@@ -10,6 +10,7 @@
 #include "rpc/limit.h"
 #include "rpc/server.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,13 @@ MESH_STATUS mesh__migrate(struct mesh_ctx *ctx, struct mesh_db *db,
     (void)compatible_from;
     if (status != MESH_OK) {
         return mesh_fail(ctx, status, "migration 0001_a was changed");
+    }
+    if (atomic_load(&fake->migrate_hangs)) {
+        fake_say("migrating");
+        while (!mesh_ctx_cancelled(ctx)) {
+            (void)sched_yield();
+        }
+        return mesh_fail(ctx, MESH_CANCELLED, "migration 0001_a was not applied");
     }
     *ret_applied = 2;
     return MESH_OK;

@@ -20,7 +20,8 @@ struct fake {
     _Atomic(enum mesh__probe) probe; /* what the port of the server says */
     atomic_int db_checks;
     atomic_bool port_taken;
-    atomic_bool stop_hangs; /* the server never ends its drain */
+    atomic_bool migrate_hangs; /* until its call is cancelled */
+    atomic_bool stop_hangs;    /* the server never ends its drain */
 };
 
 extern struct fake *fake;

@@ -556,10 +556,85 @@ TEST(a_failed_migration_is_a_sentence_and_code_1)
     start_with("migrate", NULL);
     CHECK_INT(child_wait(&child), 1);
     CHECK(strstr(child.text, "test-shop: migration 0001_a was changed\n") != NULL);
+}
+
+TEST(migrate_waits_for_a_database_that_is_away)
+{
+    reset();
     fake->db = MESH_UNAVAILABLE;
     start_with("migrate", NULL);
+    CHECK(child_wait_text(&child, "waiting for the database: no database"));
+    CHECK(wait_for_checks(3));
+    fake->db = MESH_OK;
+    CHECK_INT(child_wait(&child), 0);
+    CHECK(strstr(child.text, "the database answers") != NULL);
+    CHECK(strstr(child.text, "test-shop: 2 migrations applied.\n") != NULL);
+    CHECK(strstr(strstr(child.text, "waiting for the database") + 1, "waiting for the database") ==
+          NULL);
+}
+
+TEST(migrate_says_how_long_it_has_waited_in_vain)
+{
+    reset();
+    fake->db = MESH_UNAVAILABLE;
+    start_with("migrate", "MESH_MIGRATE_WAIT_MS=50");
     CHECK_INT(child_wait(&child), 1);
-    CHECK(strstr(child.text, "test-shop: no database\n") != NULL);
+    CHECK_INT(fake->db_checks, 2); /* the last one when the time was over */
+    CHECK(strstr(child.text, "\ntest-shop: no database (waited for ") != NULL);
+    CHECK(strstr(child.text, " applied.") == NULL);
+    CHECK(strstr(child.text, "db_free\n") != NULL);
+}
+
+TEST(migrate_may_be_told_not_to_wait)
+{
+    reset();
+    fake->db = MESH_UNAVAILABLE;
+    start_with("migrate", "MESH_MIGRATE_WAIT_MS=0");
+    CHECK_INT(child_wait(&child), 1);
+    CHECK_INT(fake->db_checks, 1);
+    CHECK(strstr(child.text, "\ntest-shop: no database\n") != NULL);
+    CHECK(strstr(child.text, "waiting for the database") == NULL);
+}
+
+TEST(migrate_does_not_wait_for_what_stays_wrong)
+{
+    reset();
+    fake->db = MESH_FAILED_PRECONDITION;
+    start_with("migrate", NULL);
+    CHECK_INT(child_wait(&child), 1);
+    CHECK_INT(fake->db_checks, 1);
+    CHECK(strstr(child.text, "\ntest-shop: no database\n") != NULL);
+    CHECK(strstr(child.text, "waiting for the database") == NULL);
+}
+
+TEST(a_stop_ends_the_wait_of_migrate)
+{
+    static const struct {
+        int number;
+        const char *sentence;
+    } signals[] = {{SIGTERM, "\ntest-shop: stopped by SIGTERM: no database\n"},
+                   {SIGINT, "\ntest-shop: stopped by SIGINT: no database\n"}};
+
+    for (size_t i = 0; i < 2; i++) {
+        reset();
+        fake->db = MESH_UNAVAILABLE;
+        start_with("migrate", "MESH_MIGRATE_WAIT_MS=3600000");
+        CHECK(child_wait_text(&child, "waiting for the database"));
+        CHECK_INT(finish(signals[i].number), 1);
+        CHECK(strstr(child.text, signals[i].sentence) != NULL);
+        CHECK(strstr(child.text, "db_free\n") != NULL);
+    }
+}
+
+TEST(a_stop_cancels_a_migration_under_way)
+{
+    reset();
+    fake->migrate_hangs = true;
+    start_with("migrate", NULL);
+    CHECK(child_wait_text(&child, "\nmigrating\n"));
+    CHECK_INT(finish(SIGTERM), 1);
+    CHECK(strstr(child.text,
+                 "\ntest-shop: stopped by SIGTERM: migration 0001_a was not applied\n") != NULL);
 }
 
 TEST(a_service_without_a_database_has_nothing_to_migrate)

@@ -370,6 +370,30 @@ TEST(a_database_that_is_down_at_the_start_is_waited_for)
     CHECK_INT(end(&child), 0);
 }
 
+TEST(migrate_waits_for_a_database_that_is_down)
+{
+    static struct child child;
+
+    stop_postgres();
+    start_echo(&child, "migrate", ANY_PORT, NULL);
+    CHECK(child_wait_text(&child, "waiting for the database: "));
+    start_postgres();
+    CHECK_INT(child_wait(&child), 0);
+    CHECK(strstr(child.text, " migrations applied.\n") != NULL);
+}
+
+TEST(a_database_that_never_answers_is_told_by_migrate)
+{
+    static struct child child;
+
+    stop_postgres();
+    start_echo(&child, "migrate", ANY_PORT, "MESH_MIGRATE_WAIT_MS=50");
+    CHECK_INT(child_wait(&child), 1);
+    CHECK(strstr(child.text, "test-echo: the database cannot be reached: ") != NULL);
+    CHECK(strstr(child.text, "Connection refused (waited for ") != NULL);
+    start_postgres();
+}
+
 /* Where the server is, with another user, database or options in front and behind. */
 static void check_refused(const char *user, const char *rest, const char *reason)
 {
