@@ -24,9 +24,9 @@ def shop(namespace, images):
     shops[0].kubectl("delete", "job,pvc,secret", "--all")
 
 
-def refused(shop):
+def refused(shop, seconds=30):
     """What `helm install --wait` prints."""
-    process = shop.deploy("install", seconds=30, check=False)
+    process = shop.deploy("install", seconds=seconds, check=False)
     assert process.returncode != 0
     return process.stderr
 
@@ -56,5 +56,5 @@ def test_a_secret_that_is_not_there_is_told_by_its_name(shop):
 def test_a_database_that_cannot_be_reached_is_told_with_the_reason(shop):
     shop = shop(EXTERNAL | {"migration": {"retries": 0}})
     shop.kubectl("create", "secret", "generic", "fashion-databases", *DOWN)
-    said = refused(shop)
+    said = refused(shop, seconds=60)  # a migration waits for 15 s before it gives up
     assert "the database cannot be reached" in said and "nowhere" in said

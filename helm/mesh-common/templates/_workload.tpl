@@ -353,6 +353,9 @@ spec:
           imagePullPolicy: {{ .context.values.image.pullPolicy }}
           args: [migrate]
           env:
+            {{- /* The tries wait, too. All of them (15 s and 5 s of a last look, four times, and 10, 20 and 40 s in between) stay
+                   within deadlineSeconds: after it nobody is told why. */}}
+            - {name: MESH_MIGRATE_WAIT_MS, value: "15000"}
             {{- include "mesh.env.database" . | nindent 12 }}
           {{- include "mesh.container.common" .service | nindent 10 }}
       volumes:
