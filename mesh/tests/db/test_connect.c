@@ -20,27 +20,23 @@ static struct mesh_db *db;
 static struct {
     int fd;
     int port;
-    pthread_t thread;
     char answer[256]; /* one message of the protocol */
     size_t size;
 } server;
 
-/* Answers each that connects the same, until its socket is shut. */
-static void *serve(void *arg)
+/* Answers the next one that connects. */
+static void *serve(void *ret_given)
 {
     char startup[1024];
-    int fd;
+    int fd = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC);
 
-    (void)arg;
-    while ((fd = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        CHECK(recv(fd, startup, sizeof(startup), 0) > 0);
-        CHECK(send(fd, server.answer, server.size, MSG_NOSIGNAL) == (ssize_t)server.size);
-        close(fd);
-    }
+    *(bool *)ret_given = recv(fd, startup, sizeof(startup), 0) > 0 &&
+                         send(fd, server.answer, server.size, MSG_NOSIGNAL) == (ssize_t)server.size;
+    close(fd);
     return NULL;
 }
 
-static void start_server(void)
+static void listen_here(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
@@ -50,14 +46,6 @@ static void start_server(void)
     CHECK_INT(listen(server.fd, 16), 0);
     CHECK_INT(getsockname(server.fd, (struct sockaddr *)&address, &size), 0);
     server.port = ntohs(address.sin_port);
-    CHECK_INT(pthread_create(&server.thread, NULL, serve, NULL), 0);
-}
-
-static void stop_server(void)
-{
-    CHECK_INT(shutdown(server.fd, SHUT_RDWR), 0);
-    CHECK_INT(pthread_join(server.thread, NULL), 0);
-    close(server.fd);
 }
 
 static void answer(char kind, const void *body, size_t size)
@@ -81,10 +69,31 @@ static void answer_error(const char *sqlstate)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
+static enum mesh_status call(void)
+{
+    static const struct mesh_sql ask = {"ask", "select 1"};
+
+    return mesh_db_query(ctx, db, &ask, MESH_NO_ARGS, NULL);
+}
+
 static enum mesh_status look(void)
 {
-    mesh__ctx_reset(ctx, mesh__in_ms(20000));
     return mesh__db_check(ctx, db);
+}
+
+/* What it comes to when the server gives the answer that was made. */
+static enum mesh_status answered(enum mesh_status (*ask)(void))
+{
+    enum mesh_status status;
+    bool given = false;
+    pthread_t thread;
+
+    mesh__ctx_reset(ctx, mesh__in_ms(20000));
+    CHECK_INT(pthread_create(&thread, NULL, serve, &given), 0);
+    status = ask();
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK(given);
+    return status;
 }
 
 TEST(a_refusal_that_may_pass_is_unavailable)
@@ -93,7 +102,7 @@ TEST(a_refusal_that_may_pass_is_unavailable)
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         answer_error(states[i]);
-        CHECK_INT(look(), MESH_UNAVAILABLE);
+        CHECK_INT(answered(look), MESH_UNAVAILABLE);
         CHECK(strstr(mesh_ctx_error(ctx), "the database cannot be reached: ") != NULL);
         CHECK(strstr(mesh_ctx_error(ctx), states[i]) != NULL);
         CHECK(strstr(mesh_ctx_error(ctx), "no room: for you") != NULL);
@@ -106,7 +115,7 @@ TEST(a_refusal_that_lasts_is_a_failed_precondition)
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         answer_error(states[i]);
-        CHECK_INT(look(), MESH_FAILED_PRECONDITION);
+        CHECK_INT(answered(look), MESH_FAILED_PRECONDITION);
         CHECK(strstr(mesh_ctx_error(ctx), "the database cannot be reached: ") != NULL);
         CHECK(strstr(mesh_ctx_error(ctx), "no room: for you") != NULL);
     }
@@ -117,25 +126,21 @@ TEST(a_missing_password_is_a_failed_precondition)
     const uint32_t clear_text = htonl(3);
 
     answer('R', &clear_text, sizeof(clear_text));
-    CHECK_INT(look(), MESH_FAILED_PRECONDITION);
+    CHECK_INT(answered(look), MESH_FAILED_PRECONDITION);
     CHECK(strstr(mesh_ctx_error(ctx), "no password supplied") != NULL);
 }
 
 TEST(what_is_no_answer_of_postgres_may_pass)
 {
-    answer('E', "could not fork\n", 15); /* as before version 3 of the protocol */
-    memcpy(server.answer, "Ecould not fork\n", 17);
-    server.size = 17;
-    CHECK_INT(look(), MESH_UNAVAILABLE);
+    /* As before version 3 of the protocol, when there is no memory for another one. */
+    server.size = (size_t)snprintf(server.answer, sizeof(server.answer), "Ecould not fork\n") + 1;
+    CHECK_INT(answered(look), MESH_UNAVAILABLE);
 }
 
 TEST(calls_are_told_that_it_is_unavailable_whatever_the_refusal)
 {
-    static const struct mesh_sql ask = {"ask", "select 1"};
-
     answer_error("28P01");
-    mesh__ctx_reset(ctx, mesh__in_ms(20000));
-    CHECK_INT(mesh_db_query(ctx, db, &ask, MESH_NO_ARGS, NULL), MESH_UNAVAILABLE);
+    CHECK_INT(answered(call), MESH_UNAVAILABLE);
     CHECK_TEXT(mesh_ctx_error(ctx), "the database cannot be reached");
 }
 
@@ -149,7 +154,7 @@ static int set_up(void **state)
     char url[128];
 
     (void)state;
-    start_server();
+    listen_here();
     (void)snprintf(url, sizeof(url), "postgresql://me@127.0.0.1:%d/mine?sslmode=disable",
                    server.port);
     options.url = url;
@@ -163,7 +168,7 @@ static int tear_down(void **state)
     (void)state;
     mesh__ctx_free(ctx);
     mesh__db_free(db);
-    stop_server();
+    close(server.fd);
     return 0;
 }
 
