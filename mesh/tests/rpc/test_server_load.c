@@ -443,7 +443,21 @@ TEST(addresses_of_other_families_can_be_listened_on)
     mesh__server_free(server);
 }
 
-/* The name two.test stands for two addresses, one of them twice. The linker has the names. */
+/*
+ * The two addresses of two.test: of this process alone, so that nobody else has the port of the one
+ * at the other.
+ */
+static const char *own_host(int which)
+{
+    static char hosts[2][INET_ADDRSTRLEN];
+    unsigned pid = (unsigned)getpid(); /* at most 22 bits */
+
+    (void)snprintf(hosts[which], sizeof(hosts[which]), "127.%u.%u.%u", 64 + (pid >> 15 & 127),
+                   pid >> 7 & 255, (pid & 127) * 2 + (unsigned)which);
+    return hosts[which];
+}
+
+/* One of them twice. The linker has the names. */
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **ret_first);
@@ -453,13 +467,13 @@ int __real_getaddrinfo(const char *host, const char *service, const struct addri
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **ret_first)
 {
-    static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "127.0.0.1"};
+    static const int which[] = {0, 1, 0};
 
     if (host == NULL || strcmp(host, "two.test") != 0) {
         return __real_getaddrinfo(host, service, hints, ret_first);
     }
     for (size_t i = 0; i < 3; i++) {
-        CHECK(__real_getaddrinfo(hosts[i], service, hints, ret_first) == 0);
+        CHECK(__real_getaddrinfo(own_host(which[i]), service, hints, ret_first) == 0);
         ret_first = &(*ret_first)->ai_next;
     }
     return 0;
@@ -473,7 +487,7 @@ TEST(a_name_of_two_addresses_listens_on_both)
     struct mesh_server *server = listen_at("two.test:0", &port, error, sizeof(error));
 
     MUST(server != NULL);
-    CHECK(answers("127.0.0.1", port) && answers("127.0.0.2", port));
+    CHECK(answers(own_host(0), port) && answers(own_host(1), port));
     mesh__server_free(server);
 }
 
@@ -483,13 +497,16 @@ TEST(a_name_of_two_addresses_of_which_one_is_taken_is_refused)
     char expected[128];
     char error[256];
     int port = 0;
-    struct mesh_server *first = listen_at("127.0.0.2:0", &port, error, sizeof(error));
     int again = 0;
+    struct mesh_server *first;
 
+    (void)snprintf(address, sizeof(address), "%s:0", own_host(1));
+    first = listen_at(address, &port, error, sizeof(error));
+    MUST(first != NULL);
     (void)snprintf(address, sizeof(address), "two.test:%d", port);
     (void)snprintf(expected, sizeof(expected),
-                   "cannot listen on two.test:%d (127.0.0.2:%d): Address already in use", port,
-                   port);
+                   "cannot listen on two.test:%d (%s:%d): Address already in use", port,
+                   own_host(1), port);
     CHECK(listen_at(address, &again, error, sizeof(error)) == NULL);
     CHECK_TEXT(error, expected);
     mesh__server_free(first);
