@@ -83,7 +83,7 @@ def fits(values):
 def is_valid(policy):
     """Whether every time fits into the one around it, of rules that no service of the store is subject to, too."""
     defaults = STANDARD | flat(policy["defaults"]["route"], FIELDS)
-    alone = [defaults | own for route in policy["routes"].values() if "retries.perTryTimeout" in (own := flat(route, FIELDS))]
+    alone = [defaults | own for route in policy.get("routes", {}).values() if "retries.perTryTimeout" in (own := flat(route, FIELDS))]
     return all(map(fits, [defaults, *alone, *(method(policy, service, name) for service in SERVICES for name in METHODS[TYPES[service]])]))
 
 
@@ -164,10 +164,13 @@ def routes(chance, mode):
 def by_chance(chance, mode):
     """A valid policy; made again until all times fit."""
     while True:
-        policy = {"mode": mode, "defaults": {"route": {"timeout": chance.choice(["0s", duration(chance, 1, 5000), duration(chance, 1, 3600000)])},
-                                             "destination": one_destination(chance, mode) if chance.random() < 0.5 else {}},
-                  "routes": routes(chance, mode),
-                  "destinations": {service: one_destination(chance, mode) for service in SERVICES if chance.random() < 0.5}}
+        policy = {"mode": mode, "defaults": {"route": {"timeout": chance.choice(["0s", duration(chance, 1, 5000), duration(chance, 1, 3600000)])}}}
+        if chance.random() < 0.8:  # what is left out is a null over what the chart says
+            policy["defaults"]["destination"] = one_destination(chance, mode) if chance.random() < 0.6 else {}
+        if chance.random() < 0.8:
+            policy["routes"] = routes(chance, mode)
+        if chance.random() < 0.8:
+            policy["destinations"] = {service: one_destination(chance, mode) for service in SERVICES if chance.random() < 0.6}
         if chance.random() < 0.6:
             policy["defaults"]["route"]["retries"] = retries(chance, mode)
         if is_valid(policy):

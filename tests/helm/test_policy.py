@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One block of values, three readers: what the services' parser makes of policy.json, and Istio of VirtualService and DestinationRule."""
 import concurrent.futures
+import copy
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 import policy_model
-from charts import EMBEDDED, FASHION, METHODS, SERVICES, check_policy, find, objects, overlay, policy_of, rendered
+from charts import EMBEDDED, FASHION, METHODS, SERVICES, check_policy, find, objects, overlay, policy_of, rendered, template
 from policy_model import TYPES, ms, words
 
 CHART = yaml.safe_load((FASHION / "values.yaml").read_text())
@@ -164,6 +165,32 @@ def test_policies_by_chance_say_the_same_to_all_readers(tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(one, range(N)))
+
+
+def places(tree, above=()):
+    """The path of everything in it."""
+    for key, value in tree.items() if isinstance(tree, dict) else ():
+        yield (*above, key)
+        yield from places(value, (*above, key))
+
+
+@pytest.mark.parametrize("place", list(places(CHART["mesh"])), ids=".".join)
+def test_what_null_takes_away_is_no_word_of_the_policy_or_must_be_there(place, tmp_path):
+    values, left = None, copy.deepcopy(CHART["mesh"])
+    for key in reversed(place):
+        values = {key: values}
+    above = left
+    for key in place[:-1]:
+        above = above[key]
+    del above[place[-1]]
+    process = template(overlay(EMBEDDED, {"mesh": values}))
+    if process.returncode == 0:
+        text = policy_of(objects(process.stdout))
+        assert json.loads(text) == left | {"schema": "mesh-policy/v1"}
+        check_parser(text, left["mode"], tmp_path)
+    else:
+        # It must be there itself, or what holds instead of it does not fit to the rest.
+        assert re.search(r"mesh.* missing|at '/mesh.*': missing property|mesh\..* expected", process.stderr), process.stderr
 
 
 @pytest.mark.parametrize("mode", ["library", "istio", "proxyless"])

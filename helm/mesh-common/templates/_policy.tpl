@@ -308,9 +308,9 @@ of the services' own parser (mesh/src/policy), so that what is rendered is accep
 {{- end -}}
 {{- end -}}
 
-{{/* policy.json */}}
+{{/* policy.json: no word of what null has taken away, as the parser takes no null. */}}
 {{- define "mesh.policy.json" -}}
-{{- dict "schema" "mesh-policy/v1" "mode" .mode "defaults" .values.mesh.defaults "routes" .values.mesh.routes "destinations" .values.mesh.destinations | toPrettyJson -}}
+{{- merge (dict "schema" "mesh-policy/v1") .values.mesh | toPrettyJson -}}
 {{- end -}}
 
 {{/* Read by all services, and again whenever it changes: no checksum of it stands in a pod. */}}
