@@ -246,10 +246,13 @@ def test_the_schema_is_closed_and_says_what_each_value_is():
         if isinstance(node, dict):
             for name, member in node.get("properties", {}).items():
                 if isinstance(member, dict) and place != "defaults":
-                    target = schema["$defs"][member["$ref"].rsplit("/", 1)[1]] if "$ref" in member else {}
+                    target = schema["$defs"][member["$ref"].rsplit("/", 1)[1]] if member.get("$ref", "").startswith("#/$defs/") else {}
                     assert "description" in member or "description" in target or set(member) <= {"required", "properties"}, f"{place}.{name}"
-            if node.get("type") == "object" and "properties" in node and place != "$defs.probe":
-                assert node.get("additionalProperties") is not None, place
+            if node.get("type") == "object":
+                assert "additionalProperties" in node or node.get("maxProperties") == 0, place
+                assert node.get("additionalProperties") not in (True, {}), place
+            # Helm blames another place for what they refuse, or does not say what it is.
+            assert not node.keys() & {"propertyNames", "unevaluatedProperties"}, place
             for name, member in node.items():
                 walk(member, name if place == "properties" or not place else f"{place}.{name}")
     walk(schema, "")

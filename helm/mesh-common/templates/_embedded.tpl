@@ -55,7 +55,7 @@ automountServiceAccountToken: false
     storageClassName: {{ . }}
     {{- end }}
     resources:
-      requests: {storage: {{ .size }}}
+      requests: {storage: {{ include "mesh.quantity" .size | quote }}}
 {{- end -}}
 
 {{/* The services that have a database, in the order of the alphabet. */}}
@@ -196,7 +196,7 @@ spec:
         - create schema if not exists {{ $role }} authorization {{ $role }}
         - alter role {{ $role }} in database {{ .context.system }} set search_path = {{ $role }}
   storage:
-    size: {{ $cnpg.storage.size }}
+    size: {{ include "mesh.quantity" $cnpg.storage.size | quote }}
     {{- with $cnpg.storage.storageClass }}
     storageClass: {{ . }}
     {{- end }}
@@ -270,7 +270,7 @@ spec:
               valueFrom:
                 secretKeyRef: {name: {{ $fullname }}, key: token}
             {{- with dig "limits" "memory" "" $embedded.resources }}
-            - {name: GOMEMLIMIT, value: {{ include "mesh.memory.goal" . | quote }}}
+            - {name: GOMEMLIMIT, value: {{ include "mesh.memory.goal" (include "mesh.quantity" .) | quote }}}
             {{- end }}
           startupProbe:
             httpGet: {path: /healthz, port: http-monitor}

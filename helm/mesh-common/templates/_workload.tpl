@@ -161,9 +161,26 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
 resources:
-  {{- toYaml .resources | nindent 2 }}
+  {{- include "mesh.resources" .resources | nindent 2 }}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{/* mesh.quantity AMOUNT: a number is text, too. */}}
+{{- define "mesh.quantity" -}}
+{{- ternary . (toJson .) (kindIs "string" .) -}}
+{{- end -}}
+
+{{- define "mesh.resources" -}}
+{{- $resources := dict -}}
+{{- range $what, $amounts := . -}}
+{{- $texts := dict -}}
+{{- range $name, $amount := $amounts -}}
+{{- $_ := set $texts $name (include "mesh.quantity" $amount) -}}
+{{- end -}}
+{{- $_ := set $resources $what $texts -}}
+{{- end -}}
+{{- toYaml $resources -}}
 {{- end -}}
 
 {{- define "mesh.service.image" -}}
@@ -305,7 +322,7 @@ spec:
   storageClassName: {{ . }}
   {{- end }}
   resources:
-    requests: {storage: {{ $about.size }}}
+    requests: {storage: {{ include "mesh.quantity" $about.size | quote }}}
 {{- end }}
 {{- end -}}
 
