@@ -23,9 +23,9 @@ def overlay(under, over):
     return under | {key: overlay(under.get(key), value) for key, value in over.items()}
 
 
-def template(values, *arguments, apis=APIS, chart=FASHION, helm=None):
+def template(values, *arguments, apis=APIS, chart=FASHION, helm=None, release="fashion", namespace="shop"):
     """The ended `helm template`."""
-    command = [helm or os.environ["HELM"], "template", "fashion", str(chart), "--kube-version", "1.36.0", "--namespace", "shop",
+    command = [helm or os.environ["HELM"], "template", release, str(chart), "--kube-version", "1.36.0", "--namespace", namespace,
                "--values", "-", *arguments]
     for api in apis:
         command += ["--api-versions", api]

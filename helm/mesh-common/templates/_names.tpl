@@ -49,6 +49,7 @@ who calls it. Then mesh.policy adds what the policy comes to, and everything is 
 {{- $_ := set . "callers" $callers -}}
 {{- include "mesh.check" . -}}
 {{- include "mesh.policy" . -}}
+{{- include "mesh.check.tests" . -}}
 {{- end -}}
 
 {{/* mesh.fullname (list CONTEXT NAME) */}}

@@ -21,9 +21,6 @@ spec:
   {{- include "mesh.pod.common" $context | nindent 2 }}
   containers:
     {{- range $name, $call := $context.values.tests.calls }}
-    {{- if not (hasKey $context.services $call.service) }}
-    {{- fail (printf "tests.calls.%s.service: %q is no service of this chart, expected one of %s." $name $call.service (keys $context.services | sortAlpha | join ", ")) }}
-    {{- end }}
     - name: {{ $name }}
       image: {{ include "mesh.image" (list $context "cmesh-client" $context.values.tests.image) }}
       imagePullPolicy: {{ $context.values.image.pullPolicy }}

@@ -4,12 +4,18 @@
 {{- define "mesh.all" -}}
 {{- $context := dict "root" . -}}
 {{- include "mesh.context" $context -}}
+{{- $text := include "mesh.objects" $context -}}
+{{- include "mesh.check.objects" $text -}}
+{{ $text }}
+{{- end -}}
+
+{{- define "mesh.objects" -}}
 ---
-{{ include "mesh.policy.configmap" $context }}
-{{- range $name, $service := $context.services }}
-{{- include "mesh.service.objects" (dict "context" $context "name" $name "service" $service "self" (list $context $name) "fullname" (include "mesh.fullname" (list $context $name))) }}
+{{ include "mesh.policy.configmap" . }}
+{{- range $name, $service := .services }}
+{{- include "mesh.service.objects" (dict "context" $ "name" $name "service" $service "self" (list $ $name) "fullname" (include "mesh.fullname" (list $ $name))) }}
 {{- end }}
-{{- include "mesh.system.objects" $context }}
+{{- include "mesh.system.objects" . }}
 {{- end -}}
 
 {{/* mesh.documents (list ARGUMENT TEMPLATE...): those that render anything, each as a document. */}}
@@ -79,11 +85,15 @@ spec:
       {{- include "mesh.pod.spec" . | nindent 6 }}
 {{- end -}}
 
-{{- define "mesh.pod.annotations" -}}
+{{- define "mesh.pod.annotations.own" -}}
 {{- if .service.settings }}
 checksum/settings: {{ toJson .service.settings | sha256sum }}
 {{- end }}
 {{- include "mesh.injection.annotations" . }}
+{{- end -}}
+
+{{- define "mesh.pod.annotations" -}}
+{{- include "mesh.pod.annotations.own" . }}
 {{- with .service.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
