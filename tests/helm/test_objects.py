@@ -45,20 +45,54 @@ def things(text):
     return objects(text)
 
 
+def kubeconform(text):
+    return subprocess.run([os.environ["KUBECONFORM"], "-strict", "-summary", "-output", "json", "-kubernetes-version", "1.36.3", "-schema-location",
+                           os.environ["SCHEMAS"] + "/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"],
+                          input=text, capture_output=True, text=True, check=False)
+
+
 def test_kubernetes_and_istio_know_every_field(text):
-    process = subprocess.run([os.environ["KUBECONFORM"], "-strict", "-summary", "-output", "json", "-kubernetes-version", "1.36.3", "-schema-location",
-                              os.environ["SCHEMAS"] + "/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"],
-                             input=text, capture_output=True, text=True, check=False)
+    process = kubeconform(text)
     assert process.returncode == 0, process.stdout
     summary = json.loads(process.stdout)["summary"]
     assert summary["valid"] == len(objects(text)) and not summary["skipped"]
 
 
+# Legal texts that YAML takes for something else.
+NO_TEXT = {
+    "mesh": {"mode": "istio", "routes": {"null": {"service": "payment", "grpcService": "fashion.payment.v1.PaymentService", "methods": ["GetPayment"],
+                                                  "fault": {"delay": {"fixedDelay": "1s"}, "header": {"exact": "0x10"}}}}},
+    "image": {"registry": "1", "tag": "1", "pullSecrets": {"123": {}}},
+    "defaults": {"priorityClassName": "123", "image": {"tag": "2"}, "nodeSelector": {"a": "true"}, "podAnnotations": {"a": "1"}},
+    "services": {"true": {"settings": {"Y": "no", "NULL": "null"}, "exposed": False, "volumes": {"off": {"mountPath": "/1", "size": "1", "storageClass": "123"}}},
+                 "order": {"calls": ["product", "payment", "delivery", "true"], "exposed": True}},
+    "nats": {"embedded": {"storage": {"storageClass": "123"}}},
+    "postgres": {"embedded": {"storage": {"storageClass": "123", "size": "1"}}, "cnpg": {"storage": {"storageClass": "123", "size": "1"}}},
+    "istio": {"namespace": "123", "trustDomain": "1", "principals": {"a": "*/ns/a/sa/b"}},
+    "gateway": {"parents": {"123": {"namespace": "123", "sectionName": "1", "principal": "*/ns/a/sa/c", "peer": {"podSelector": {"matchLabels": {"a": "1"}}}}},
+                "hostnames": {"a": "*.1"}},
+    "networkPolicy": {"clients": {"a": {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "true"]}]}}}},
+    "clusterDomain": "1", "tests": {"image": {"tag": "1"}, "calls": {"123": {"service": "true", "method": "grpc.health.v1.Health/Check", "data": "null"}}},
+}
+EXTERNAL = {"postgres": {"external": {"existingSecret": "123"}}, "nats": {"external": {"existingSecret": "0x1", "caKey": "1e3"}},
+            "services": {"order": {"database": {"existingSecret": "1.0", "key": "null", "sessionKey": "1"}}}}
+
+
+@pytest.mark.parametrize("stores", [EMBEDDED, EXTERNAL, {"postgres": {"mode": "cnpg"}, "nats": {"mode": "embedded"}}], ids=["embedded", "external", "cnpg"])
+def test_text_of_the_values_stays_text(stores):
+    text = rendered(overlay(NO_TEXT, stores), release="on", namespace="123")
+    process = kubeconform(text)
+    assert process.returncode == 0, process.stdout
+    things = objects(text)
+    assert {thing["metadata"]["namespace"] for thing in things} == {"123"}
+    principals = find(things, "AuthorizationPolicy", "on-order")["spec"]["rules"][0]["from"][0]["source"]["principals"]
+    assert principals[-2:] == ["*/ns/a/sa/b", "*/ns/a/sa/c"]
+
+
 def test_the_schemas_refuse_what_an_api_server_would_drop(text):
     for wrong in (text.replace("terminationGracePeriodSeconds:", "terminationGracePeriodSecond:", 1), text.replace("appProtocol: grpc", "appProtocol: null", 1)):
         assert wrong != text
-        process = subprocess.run([os.environ["KUBECONFORM"], "-strict", "-kubernetes-version", "1.36.3", "-schema-location",
-                                  os.environ["SCHEMAS"] + "/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"], input=wrong, capture_output=True, text=True, check=False)
+        process = kubeconform(wrong)
         assert process.returncode == 1, process.stdout
 
 

@@ -65,7 +65,7 @@ def test_the_api_server_refuses_a_field_that_it_does_not_know(text, namespace):
 
 @pytest.mark.parametrize("right, wrong, sentence", [
     ("  retries:", "  retrys:", "retrys"),
-    ("timeout: 500ms", "timeout: 0.5ms", "spec.http"),
+    ('timeout: "500ms"', 'timeout: "0.5ms"', "spec.http"),
     ("mode: STRICT", "mode: STRICTLY", "spec.mtls.mode"),
     ("kind: VirtualService", "kind: VirtualServices", "VirtualServices"),
 ])

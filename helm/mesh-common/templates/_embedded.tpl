@@ -37,7 +37,7 @@ spec:
   selector:
     {{- include "mesh.selector" (list $context $name) | nindent 4 }}
   ports:
-    - {name: tcp-{{ $name }}, port: {{ index . 2 }}, targetPort: {{ index . 2 }}, appProtocol: tcp}
+    - {name: {{ printf "tcp-%s" $name | quote }}, port: {{ index . 2 }}, targetPort: {{ index . 2 }}, appProtocol: tcp}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -52,7 +52,7 @@ automountServiceAccountToken: false
   spec:
     accessModes: [ReadWriteOnce]
     {{- with .storageClass }}
-    storageClassName: {{ . }}
+    storageClassName: {{ . | quote }}
     {{- end }}
     resources:
       requests: {storage: {{ include "mesh.quantity" .size | quote }}}
@@ -82,16 +82,16 @@ kind: Secret
 {{ include "mesh.metadata" (list . "postgres" "store" $fullname) }}
 type: Opaque
 data:
-  superuser: {{ include "mesh.kept" (list . $fullname "superuser") }}
+  superuser: {{ include "mesh.kept" (list . $fullname "superuser") | quote }}
   {{- range $name := splitList " " $names }}
-  {{ $name }}: {{ include "mesh.postgres.secret" (list $ $name) }}
+  {{ $name | quote }}: {{ include "mesh.postgres.secret" (list $ $name) | quote }}
   {{- end }}
 ---
 apiVersion: apps/v1
 kind: StatefulSet
 {{ include "mesh.metadata" (list . "postgres" "store" $fullname) }}
 spec:
-  serviceName: {{ $fullname }}
+  serviceName: {{ $fullname | quote }}
   replicas: 1
   selector:
     matchLabels:
@@ -100,23 +100,23 @@ spec:
     metadata:
       labels:
         {{- include "mesh.selector" (list . "postgres") | nindent 8 }}
-        app.kubernetes.io/part-of: {{ .system }}
+        app.kubernetes.io/part-of: {{ .system | quote }}
         app.kubernetes.io/component: store
         sidecar.istio.io/inject: "false"
     spec:
-      serviceAccountName: {{ $fullname }}
+      serviceAccountName: {{ $fullname | quote }}
       {{- include "mesh.pod.common" . | nindent 6 }}
       terminationGracePeriodSeconds: 30
       containers:
         - name: postgres
-          image: {{ include "mesh.image" (list . "cmesh-postgres" $embedded.image) }}
-          imagePullPolicy: {{ .values.image.pullPolicy }}
-          args: ["-c", "max_connections={{ $embedded.maxConnections }}"]
+          image: {{ include "mesh.image" (list . "cmesh-postgres" $embedded.image) | quote }}
+          imagePullPolicy: {{ .values.image.pullPolicy | quote }}
+          args: ["-c", {{ printf "max_connections=%d" (int64 $embedded.maxConnections) | quote }}]
           ports:
             - {name: tcp-postgres, containerPort: 5432}
           env:
             - {name: PGDATA, value: /var/lib/postgresql/data}
-            - {name: CMESH_SYSTEM, value: {{ .system }}}
+            - {name: CMESH_SYSTEM, value: {{ .system | quote }}}
             - {name: CMESH_SERVICES, value: {{ $names | quote }}}
             - {name: CMESH_SECRETS, value: /etc/cmesh/postgres}
           startupProbe:
@@ -146,7 +146,7 @@ spec:
         - name: shm
           emptyDir: {medium: Memory, sizeLimit: 64Mi}
         - name: secrets
-          secret: {secretName: {{ $fullname }}}
+          secret: {secretName: {{ $fullname | quote }}}
   volumeClaimTemplates:
     {{- include "mesh.embedded.claim" $embedded.storage | nindent 4 }}
 {{- include "mesh.embedded.networkpolicy" (list . "postgres" 5432) }}
@@ -174,7 +174,7 @@ kind: Secret
 {{ include "mesh.metadata" (concat .self (list "service" (printf "%s-database" .fullname))) }}
 type: Opaque
 data:
-  url: {{ printf "postgresql://%s_%s:%s@%s:5432/%s" $context.system (replace "-" "_" .name) (include "mesh.postgres.secret" .self | b64dec) (include "mesh.host" (list $context "postgres")) $context.system | b64enc }}
+  url: {{ printf "postgresql://%s_%s:%s@%s:5432/%s" $context.system (replace "-" "_" .name) (include "mesh.postgres.secret" .self | b64dec) (include "mesh.host" (list $context "postgres")) $context.system | b64enc | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -190,15 +190,15 @@ spec:
   instances: {{ $cnpg.instances }}
   bootstrap:
     initdb:
-      database: {{ .context.system }}
-      owner: {{ $role }}
+      database: {{ .context.system | quote }}
+      owner: {{ $role | quote }}
       postInitApplicationSQL:
-        - create schema if not exists {{ $role }} authorization {{ $role }}
-        - alter role {{ $role }} in database {{ .context.system }} set search_path = {{ $role }}
+        - {{ printf "create schema if not exists %s authorization %s" $role $role | quote }}
+        - {{ printf "alter role %s in database \"%s\" set search_path = %s" $role .context.system $role | quote }}
   storage:
     size: {{ include "mesh.quantity" $cnpg.storage.size | quote }}
     {{- with $cnpg.storage.storageClass }}
-    storageClass: {{ . }}
+    storageClass: {{ . | quote }}
     {{- end }}
 {{- end -}}
 {{- end -}}
@@ -225,8 +225,8 @@ kind: Secret
 {{ include "mesh.metadata" (list . "nats" "store" $fullname) }}
 type: Opaque
 data:
-  token: {{ $token }}
-  url: {{ printf "nats://%s@%s:4222" (b64dec $token) (include "mesh.host" (list . "nats")) | b64enc }}
+  token: {{ $token | quote }}
+  url: {{ printf "nats://%s@%s:4222" (b64dec $token) (include "mesh.host" (list . "nats")) | b64enc | quote }}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -239,7 +239,7 @@ apiVersion: apps/v1
 kind: StatefulSet
 {{ include "mesh.metadata" (list . "nats" "store" $fullname) }}
 spec:
-  serviceName: {{ $fullname }}
+  serviceName: {{ $fullname | quote }}
   replicas: 1
   selector:
     matchLabels:
@@ -248,19 +248,19 @@ spec:
     metadata:
       labels:
         {{- include "mesh.selector" (list . "nats") | nindent 8 }}
-        app.kubernetes.io/part-of: {{ .system }}
+        app.kubernetes.io/part-of: {{ .system | quote }}
         app.kubernetes.io/component: store
         sidecar.istio.io/inject: "false"
       annotations:
-        checksum/config: {{ include "mesh.nats.conf" $embedded | sha256sum }}
+        checksum/config: {{ include "mesh.nats.conf" $embedded | sha256sum | quote }}
     spec:
-      serviceAccountName: {{ $fullname }}
+      serviceAccountName: {{ $fullname | quote }}
       {{- include "mesh.pod.common" . | nindent 6 }}
       terminationGracePeriodSeconds: 30
       containers:
         - name: nats
-          image: {{ include "mesh.image" (list . "cmesh-nats" $embedded.image) }}
-          imagePullPolicy: {{ .values.image.pullPolicy }}
+          image: {{ include "mesh.image" (list . "cmesh-nats" $embedded.image) | quote }}
+          imagePullPolicy: {{ .values.image.pullPolicy | quote }}
           args: [-c, /etc/nats/nats.conf]
           ports:
             - {name: tcp-nats, containerPort: 4222}
@@ -268,7 +268,7 @@ spec:
           env:
             - name: NATS_TOKEN
               valueFrom:
-                secretKeyRef: {name: {{ $fullname }}, key: token}
+                secretKeyRef: {name: {{ $fullname | quote }}, key: token}
             {{- with dig "limits" "memory" "" $embedded.resources }}
             - {name: GOMEMLIMIT, value: {{ include "mesh.memory.goal" (include "mesh.quantity" .) | quote }}}
             {{- end }}
@@ -293,7 +293,7 @@ spec:
         - name: tmp
           emptyDir: {sizeLimit: 16Mi}
         - name: config
-          configMap: {name: {{ $fullname }}}
+          configMap: {name: {{ $fullname | quote }}}
   volumeClaimTemplates:
     {{- include "mesh.embedded.claim" $embedded.storage | nindent 4 }}
 {{- include "mesh.embedded.networkpolicy" (list . "nats" 4222) }}

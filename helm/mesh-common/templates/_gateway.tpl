@@ -57,10 +57,10 @@ spec:
   rules:
     - matches:
         {{- range $type := .service.grpcServices }}
-        - method: {service: {{ $type }}}
+        - method: {service: {{ $type | quote }}}
         {{- end }}
       backendRefs:
-        - {name: {{ .fullname }}, port: 9090}
+        - {name: {{ .fullname | quote }}, port: 9090}
 {{- end -}}
 {{- end -}}
 

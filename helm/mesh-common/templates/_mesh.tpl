@@ -31,10 +31,10 @@ proxy.istio.io/config: {{ dict "holdApplicationUntilProxyStarts" true "terminati
 attempts: 0
 {{- else -}}
 attempts: {{ $attempts }}
-retryOn: {{ index . "retries.retryOn" | join "," }}
-backoff: {{ include "mesh.duration" (index . "retries.backoff") }}
+retryOn: {{ index . "retries.retryOn" | join "," | quote }}
+backoff: {{ include "mesh.duration" (index . "retries.backoff") | quote }}
 {{- with int64 (index . "retries.perTryTimeout") }}
-perTryTimeout: {{ include "mesh.duration" . }}
+perTryTimeout: {{ include "mesh.duration" . | quote }}
 {{- end }}
 {{- end -}}
 {{- end -}}
@@ -45,12 +45,12 @@ perTryTimeout: {{ include "mesh.duration" . }}
 {{- $status := index . "fault.abort.grpcStatus" -}}
 {{- if $delay }}
 delay:
-  fixedDelay: {{ include "mesh.duration" $delay }}
+  fixedDelay: {{ include "mesh.duration" $delay | quote }}
   percentage: {value: {{ index . "fault.delay.percentage.value" }}}
 {{- end }}
 {{- if $status }}
 abort:
-  grpcStatus: {{ $status }}
+  grpcStatus: {{ $status | quote }}
   percentage: {value: {{ index . "fault.abort.percentage.value" }}}
 {{- end }}
 {{- end -}}
@@ -60,7 +60,7 @@ mesh.rule {context, name, match, policy, host, fault}: one of `http`. Without `t
 says 0s; in mode proxyless the deadline is the runtime's alone, as the core would end calls too early.
 */}}
 {{- define "mesh.rule" }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   match:
     {{- .match | nindent 4 }}
   {{- with .fault }}
@@ -68,20 +68,20 @@ says 0s; in mode proxyless the deadline is the runtime's alone, as the core woul
     {{- trim . | nindent 4 }}
   {{- end }}
   {{- if and .policy.timeout (ne .context.mode "proxyless") }}
-  timeout: {{ include "mesh.duration" .policy.timeout }}
+  timeout: {{ include "mesh.duration" .policy.timeout | quote }}
   {{- end }}
   retries:
     {{- include "mesh.rule.retries" .policy | nindent 4 }}
   route:
     - destination:
-        host: {{ .host }}
+        host: {{ .host | quote }}
         port: {number: 9090}
 {{- end -}}
 
 {{/* The rules of one RPC: if its faults are for some calls only, those calls come first. */}}
 {{- define "mesh.rules" -}}
 {{- $policy := .rpc.policy -}}
-{{- $uri := printf "uri: {exact: /%s}" .path -}}
+{{- $uri := printf "uri: {exact: %q}" (printf "/%s" .path) -}}
 {{- $fault := include "mesh.rule.fault" $policy | trim -}}
 {{- $header := index $policy "fault.header.exact" -}}
 {{- $name := printf "%s.%s" .rpc.route .rpc.method -}}
@@ -99,7 +99,7 @@ says 0s; in mode proxyless the deadline is the runtime's alone, as the core woul
 {{- include "mesh.overlay" (list $policy .) -}}
 {{- end -}}
 {{- $_ := set $policy "retries.attempts" 0 -}}
-{{- include "mesh.rule" (dict "context" .context "name" .name "match" (printf "- uri: {prefix: %s}" .prefix) "policy" $policy "host" .host "fault" "") }}
+{{- include "mesh.rule" (dict "context" .context "name" .name "match" (printf "- uri: {prefix: %q}" .prefix) "policy" $policy "host" .host "fault" "") }}
 {{- end -}}
 
 {{- define "mesh.traffic" -}}
@@ -111,7 +111,7 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 {{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
 spec:
-  hosts: [{{ $host }}]
+  hosts: [{{ $host | quote }}]
   http:
     {{- range $type := .service.grpcServices }}
     {{- range $method := keys (index $context.methods $type) | sortAlpha }}
@@ -123,7 +123,7 @@ spec:
     {{- end }}
     {{- /* Watches of the health, and reflection, which every service has: they last. */}}
     {{- range $prefix := list "/grpc.health.v1.Health/Watch" "/grpc.reflection." }}
-    {{- include "mesh.rule" (dict "context" $context "name" "streams" "match" (printf "- uri: {prefix: %s}" $prefix) "policy" (dict "timeout" 0 "retries.attempts" 0) "host" $host "fault" "") | trim | nindent 4 }}
+    {{- include "mesh.rule" (dict "context" $context "name" "streams" "match" (printf "- uri: {prefix: %q}" $prefix) "policy" (dict "timeout" 0 "retries.attempts" 0) "host" $host "fault" "") | trim | nindent 4 }}
     {{- end }}
     {{- include "mesh.rule.rest" (dict "context" $context "name" "defaults" "prefix" "/" "host" $host) | trim | nindent 4 }}
 ---
@@ -131,7 +131,7 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 {{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
 spec:
-  host: {{ $host }}
+  host: {{ $host | quote }}
   trafficPolicy:
     {{- include (printf "mesh.destination.%s" $context.mode) $policy | nindent 4 }}
 {{- end -}}
@@ -139,7 +139,7 @@ spec:
 
 {{- define "mesh.destination.istio" -}}
 tls: {mode: ISTIO_MUTUAL}
-loadBalancer: {simple: {{ .loadBalancer }}}
+loadBalancer: {simple: {{ .loadBalancer | quote }}}
 connectionPool:
   http:
     http2MaxRequests: {{ int64 (index . "connectionPool.http.http2MaxRequests") }}
@@ -147,8 +147,8 @@ connectionPool:
 outlierDetection:
   consecutive5xxErrors: {{ int64 (index . "outlierDetection.consecutive5xxErrors") }}
   consecutiveGatewayErrors: {{ int64 (index . "outlierDetection.consecutiveGatewayErrors") }}
-  interval: {{ include "mesh.duration" (index . "outlierDetection.interval") }}
-  baseEjectionTime: {{ include "mesh.duration" (index . "outlierDetection.baseEjectionTime") }}
+  interval: {{ include "mesh.duration" (index . "outlierDetection.interval") | quote }}
+  baseEjectionTime: {{ include "mesh.duration" (index . "outlierDetection.baseEjectionTime") | quote }}
   maxEjectionPercent: {{ int64 (index . "outlierDetection.maxEjectionPercent") }}
   minHealthPercent: {{ int64 (index . "outlierDetection.minHealthPercent") }}
 retryBudget:
@@ -203,14 +203,14 @@ spec:
         - source:
             principals:
               {{- range $caller := index $context.callers .name }}
-              - {{ include "mesh.principal" (list $context (include "mesh.fullname" (list $context $caller))) }}
+              - {{ include "mesh.principal" (list $context (include "mesh.fullname" (list $context $caller))) | quote }}
               {{- end }}
-              - {{ include "mesh.principal" (list $context (include "mesh.fullname" (list $context "client"))) }}
+              - {{ include "mesh.principal" (list $context (include "mesh.fullname" (list $context "client"))) | quote }}
               {{- range $principal := $context.values.istio.principals }}
-              - {{ $principal }}
+              - {{ $principal | quote }}
               {{- end }}
               {{- range ternary $context.values.gateway.parents dict .service.exposed }}
-              - {{ .principal }}
+              - {{ .principal | quote }}
               {{- end }}
       to:
         - operation: {ports: ["9090"]}
@@ -233,9 +233,9 @@ spec:
   outboundTrafficPolicy: {mode: REGISTRY_ONLY}
   egress:
     - hosts:
-        - {{ $context.values.istio.namespace }}/*
+        - {{ printf "%s/*" $context.values.istio.namespace | quote }}
         {{- range $peer := .service.calls }}
-        - ./{{ include "mesh.host" (list $context $peer) }}
+        - {{ printf "./%s" (include "mesh.host" (list $context $peer)) | quote }}
         {{- end }}
 {{- end -}}
 {{- end -}}

@@ -66,14 +66,14 @@ who calls it. Then mesh.policy adds what the policy comes to, and everything is 
 
 {{- define "mesh.selector" -}}
 {{- $context := index . 0 -}}
-app.kubernetes.io/name: {{ printf "%s-%s" $context.system (index . 1) }}
-app.kubernetes.io/instance: {{ $context.release }}
+app.kubernetes.io/name: {{ printf "%s-%s" $context.system (index . 1) | quote }}
+app.kubernetes.io/instance: {{ $context.release | quote }}
 {{- end -}}
 
 {{/* All services of the release, without database, broker and tests. */}}
 {{- define "mesh.selector.services" -}}
-app.kubernetes.io/part-of: {{ .system }}
-app.kubernetes.io/instance: {{ .release }}
+app.kubernetes.io/part-of: {{ .system | quote }}
+app.kubernetes.io/instance: {{ .release | quote }}
 app.kubernetes.io/component: service
 {{- end -}}
 
@@ -82,23 +82,23 @@ app.kubernetes.io/component: service
 {{- $context := index . 0 -}}
 {{ include "mesh.selector" . }}
 app.kubernetes.io/version: {{ $context.root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: {{ $context.system }}
-app.kubernetes.io/component: {{ index . 2 }}
+app.kubernetes.io/part-of: {{ $context.system | quote }}
+app.kubernetes.io/component: {{ index . 2 | quote }}
 {{- end -}}
 
 {{- define "mesh.labels" -}}
 {{- $context := index . 0 -}}
 {{ include "mesh.labels.pod" . }}
-app.kubernetes.io/managed-by: {{ $context.root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $context.root.Chart.Name $context.root.Chart.Version }}
+app.kubernetes.io/managed-by: {{ $context.root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" $context.root.Chart.Name $context.root.Chart.Version | quote }}
 {{- end -}}
 
 {{/* mesh.metadata (list CONTEXT NAME COMPONENT FULLNAME) */}}
 {{- define "mesh.metadata" -}}
 {{- $context := index . 0 -}}
 metadata:
-  name: {{ index . 3 }}
-  namespace: {{ $context.namespace }}
+  name: {{ index . 3 | quote }}
+  namespace: {{ $context.namespace | quote }}
   labels:
     {{- include "mesh.labels" . | nindent 4 }}
 {{- end -}}

@@ -18,7 +18,7 @@ spec:
   endpoints:
     - port: http-metrics
       path: /metrics
-      interval: {{ .values.monitoring.interval }}
+      interval: {{ .values.monitoring.interval | quote }}
 {{- end -}}
 {{- end -}}
 

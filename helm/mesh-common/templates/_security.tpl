@@ -29,11 +29,11 @@ automountServiceAccountToken: false
 {{- define "mesh.database.reference" -}}
 {{- $mode := .context.values.postgres.mode -}}
 {{- if eq $mode "cnpg" -}}
-{name: {{ .fullname }}-db-app, key: uri}
+{name: {{ printf "%s-db-app" .fullname | quote }}, key: uri}
 {{- else if eq $mode "embedded" -}}
-{name: {{ .fullname }}-database, key: url}
+{name: {{ printf "%s-database" .fullname | quote }}, key: url}
 {{- else -}}
-{name: {{ include "mesh.external.secret" . }}, key: {{ include "mesh.external.key" . }}}
+{name: {{ include "mesh.external.secret" . | quote }}, key: {{ include "mesh.external.key" . | quote }}}
 {{- end -}}
 {{- end -}}
 
@@ -44,7 +44,7 @@ automountServiceAccountToken: false
 {{- if and (eq .context.values.postgres.mode "external") .service.database.sessionKey }}
 - name: DATABASE_SESSION_URL
   valueFrom:
-    secretKeyRef: {name: {{ include "mesh.external.secret" . }}, key: {{ .service.database.sessionKey }}}
+    secretKeyRef: {name: {{ include "mesh.external.secret" . | quote }}, key: {{ .service.database.sessionKey | quote }}}
 {{- end }}
 {{- end -}}
 
@@ -54,17 +54,17 @@ automountServiceAccountToken: false
 - name: NATS_URL
 {{- if eq $nats.mode "embedded" }}
   valueFrom:
-    secretKeyRef: {name: {{ include "mesh.fullname" (list .context "nats") }}, key: url}
+    secretKeyRef: {name: {{ include "mesh.fullname" (list .context "nats") | quote }}, key: url}
 {{- else if $secret }}
   valueFrom:
-    secretKeyRef: {name: {{ $secret }}, key: url}
+    secretKeyRef: {name: {{ $secret | quote }}, key: url}
 {{- else }}
-  value: {{ $nats.external.url }}
+  value: {{ $nats.external.url | quote }}
 {{- end }}
 {{- if and (eq $nats.mode "external") $secret $nats.external.caKey }}
 - name: NATS_CA
   valueFrom:
-    secretKeyRef: {name: {{ $secret }}, key: {{ $nats.external.caKey }}}
+    secretKeyRef: {name: {{ $secret | quote }}, key: {{ $nats.external.caKey | quote }}}
 {{- end }}
 {{- end -}}
 
@@ -145,7 +145,7 @@ spec:
   to:
     - podSelector:
         matchLabels:
-          cnpg.io/cluster: {{ .fullname }}-db
+          cnpg.io/cluster: {{ printf "%s-db" .fullname | quote }}
   {{- end }}
 {{- end }}
 {{- if .service.events }}
@@ -188,6 +188,6 @@ spec:
   to:
     - namespaceSelector:
         matchLabels:
-          kubernetes.io/metadata.name: {{ .values.istio.namespace }}
+          kubernetes.io/metadata.name: {{ .values.istio.namespace | quote }}
 {{- end }}
 {{- end -}}

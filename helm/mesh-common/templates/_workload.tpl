@@ -46,7 +46,7 @@ kind: ConfigMap
 {{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
 data:
   {{- range $name, $value := .service.settings }}
-  {{ $name }}: {{ $value | quote }}
+  {{ $name | quote }}: {{ $value | quote }}
   {{- end }}
 {{- end -}}
 {{- end -}}
@@ -87,7 +87,7 @@ spec:
 
 {{- define "mesh.pod.annotations.own" -}}
 {{- if .service.settings }}
-checksum/settings: {{ toJson .service.settings | sha256sum }}
+checksum/settings: {{ toJson .service.settings | sha256sum | quote }}
 {{- end }}
 {{- include "mesh.injection.annotations" . }}
 {{- end -}}
@@ -101,11 +101,11 @@ checksum/settings: {{ toJson .service.settings | sha256sum }}
 
 {{- define "mesh.pod.spec" -}}
 {{- $service := .service -}}
-serviceAccountName: {{ .fullname }}
+serviceAccountName: {{ .fullname | quote }}
 {{ include "mesh.pod.common" .context }}
 terminationGracePeriodSeconds: {{ $service.termination.gracePeriodSeconds }}
 {{- with $service.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $service.nodeSelector }}
 nodeSelector:
@@ -122,26 +122,26 @@ topologySpreadConstraints:
 {{- if include "mesh.migrates.inside" . }}
 initContainers:
   - name: migrate
-    image: {{ include "mesh.service.image" . }}
-    imagePullPolicy: {{ .context.values.image.pullPolicy }}
+    image: {{ include "mesh.service.image" . | quote }}
+    imagePullPolicy: {{ .context.values.image.pullPolicy | quote }}
     args: [migrate]
     env:
       {{- include "mesh.env.database" . | nindent 6 }}
     {{- include "mesh.container.common" $service | nindent 4 }}
 {{- end }}
 containers:
-  - name: {{ .name }}
+  - name: {{ .name | quote }}
     {{- include "mesh.container" . | nindent 4 }}
 volumes:
   - name: tmp
     emptyDir: {sizeLimit: 16Mi}
   - name: policy
     configMap:
-      name: {{ include "mesh.fullname" (list .context "policy") }}
+      name: {{ include "mesh.fullname" (list .context "policy") | quote }}
   {{- range $volume, $about := $service.volumes }}
-  - name: {{ $volume }}
+  - name: {{ $volume | quote }}
     persistentVolumeClaim:
-      claimName: {{ printf "%s-%s" $.fullname $volume }}
+      claimName: {{ printf "%s-%s" $.fullname $volume | quote }}
   {{- end }}
 {{- end -}}
 
@@ -159,7 +159,7 @@ securityContext:
 {{- with .values.image.pullSecrets }}
 imagePullSecrets:
   {{- range $name := keys . | sortAlpha }}
-  - name: {{ $name }}
+  - name: {{ $name | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -199,8 +199,8 @@ volumeMounts:
 
 {{- define "mesh.container" -}}
 {{- $service := .service -}}
-image: {{ include "mesh.service.image" . }}
-imagePullPolicy: {{ .context.values.image.pullPolicy }}
+image: {{ include "mesh.service.image" . | quote }}
+imagePullPolicy: {{ .context.values.image.pullPolicy | quote }}
 args: [serve]
 ports:
   - {name: grpc, containerPort: 9090}
@@ -210,7 +210,7 @@ env:
 {{- if $service.settings }}
 envFrom:
   - configMapRef:
-      name: {{ .fullname }}
+      name: {{ .fullname | quote }}
 {{- end }}
 {{- include "mesh.probes" $service }}
 lifecycle:
@@ -219,7 +219,7 @@ lifecycle:
 {{ include "mesh.container.common" $service }}
   - {name: policy, mountPath: /etc/cmesh/policy, readOnly: true}
   {{- range $volume, $about := $service.volumes }}
-  - {name: {{ $volume }}, mountPath: {{ $about.mountPath }}}
+  - {name: {{ $volume | quote }}, mountPath: {{ $about.mountPath | quote }}}
   {{- end }}
 {{- end -}}
 
@@ -245,10 +245,10 @@ readinessProbe:
 - {name: MESH_POLICY_FILE, value: /etc/cmesh/policy/policy.json}
 - {name: MESH_LAME_DUCK_MS, value: {{ mul .service.termination.lameDuckSeconds 1000 | quote }}}
 - {name: MESH_GRACE_MS, value: {{ mul .service.termination.drainSeconds 1000 | quote }}}
-- {name: MESH_LOG_LEVEL, value: {{ .service.logLevel }}}
+- {name: MESH_LOG_LEVEL, value: {{ .service.logLevel | quote }}}
 {{- range $peer := .service.calls }}
-- name: MESH_PEER_{{ upper $peer | replace "-" "_" }}
-  value: {{ include "mesh.peer" (list $.context $peer) }}
+- name: {{ printf "MESH_PEER_%s" (upper $peer | replace "-" "_") | quote }}
+  value: {{ include "mesh.peer" (list $.context $peer) | quote }}
 {{- end }}
 {{- if and .service.calls (eq .context.mode "proxyless") }}
 - {name: GRPC_XDS_BOOTSTRAP, value: /etc/istio/proxy/grpc-bootstrap.json}
@@ -293,13 +293,13 @@ apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 {{ include "mesh.metadata" (concat .self (list "service" .fullname)) }}
 spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ .fullname }}}
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ .fullname | quote }}}
   minReplicas: {{ $scaling.minReplicas }}
   maxReplicas: {{ $scaling.maxReplicas }}
   metrics:
     - type: ContainerResource
       containerResource:
-        container: {{ .name }}
+        container: {{ .name | quote }}
         name: cpu
         target: {type: Utilization, averageUtilization: {{ $scaling.cpuUtilization }}}
 {{- end -}}
@@ -327,9 +327,9 @@ apiVersion: v1
 kind: PersistentVolumeClaim
 {{ include "mesh.metadata" (concat $.self (list "service" (printf "%s-%s" $.fullname $volume))) }}
 spec:
-  accessModes: [{{ $about.accessMode | default "ReadWriteOnce" }}]
+  accessModes: [{{ $about.accessMode | default "ReadWriteOnce" | quote }}]
   {{- with $about.storageClass }}
-  storageClassName: {{ . }}
+  storageClassName: {{ . | quote }}
   {{- end }}
   resources:
     requests: {storage: {{ include "mesh.quantity" $about.size | quote }}}
@@ -347,8 +347,8 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ .fullname }}-migrate
-  namespace: {{ .context.namespace }}
+  name: {{ printf "%s-migrate" .fullname | quote }}
+  namespace: {{ .context.namespace | quote }}
   labels:
     {{- include "mesh.labels" (append .self "migration") | nindent 4 }}
   annotations:
@@ -366,9 +366,9 @@ spec:
     metadata:
       labels:
         {{- /* Not the service's: a pod of the job is none of its endpoints. */}}
-        app.kubernetes.io/name: {{ printf "%s-%s-migrate" .context.system .name }}
-        app.kubernetes.io/instance: {{ .context.release }}
-        app.kubernetes.io/part-of: {{ .context.system }}
+        app.kubernetes.io/name: {{ printf "%s-%s-migrate" .context.system .name | quote }}
+        app.kubernetes.io/instance: {{ .context.release | quote }}
+        app.kubernetes.io/part-of: {{ .context.system | quote }}
         app.kubernetes.io/component: migration
         sidecar.istio.io/inject: "false"
     spec:
@@ -376,8 +376,8 @@ spec:
       {{- include "mesh.pod.common" .context | nindent 6 }}
       containers:
         - name: migrate
-          image: {{ include "mesh.service.image" . }}
-          imagePullPolicy: {{ .context.values.image.pullPolicy }}
+          image: {{ include "mesh.service.image" . | quote }}
+          imagePullPolicy: {{ .context.values.image.pullPolicy | quote }}
           args: [migrate]
           env:
             {{- /* The tries wait, too. All of them (15 s and 5 s of a last look, four times, and 10, 20 and 40 s in between) stay
