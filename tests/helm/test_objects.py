@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 
@@ -260,6 +261,27 @@ def test_another_system_is_values_on_the_same_library(acme):
         assert ("timeout" in rules[f"/acme.v1.Hello/{method}"]) == (method == "Greet")
     env = find(things, "Deployment", "fashion-front-door")["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {item["name"] for item in env} & {"DATABASE_URL", "NATS_URL", "MESH_PEER_HELLO"} == {"MESH_PEER_HELLO"}
+
+
+def renamed(chart, folder, **said):
+    """A copy of the chart whose Chart.yaml says something else."""
+    copy = shutil.copytree(chart, folder / "renamed", symlinks=True)
+    (copy / "Chart.yaml").write_text(yaml.safe_dump(yaml.safe_load((copy / "Chart.yaml").read_text()) | said))
+    return copy
+
+
+def test_versions_with_a_plus_are_labels_without(acme, tmp_path):
+    text = rendered(EMBEDDED, chart=renamed(acme, tmp_path, version="0.1.0+b1", appVersion="7.0.0+b2"))
+    labels = find(objects(text), "Deployment", "fashion-hello")["metadata"]["labels"]
+    assert labels["helm.sh/chart"] == "acme-0.1.0_b1" and labels["app.kubernetes.io/version"] == "7.0.0_b2"
+
+
+@pytest.mark.parametrize("name", ["my-shop", "my.shop", "2shops"])
+def test_a_system_is_named_so_that_schemas_can_be(acme, tmp_path, name):
+    process = template(EMBEDDED, chart=renamed(acme, tmp_path, name=name))
+    script = subprocess.run([ROOT / "services/create_system", name, "hello"], capture_output=True, text=True, check=False)
+    assert script.returncode == 2 and not script.stdout and f'"{name}" is no name' in script.stderr
+    assert process.returncode != 0 and f'the chart is named "{name}", which is the system\'s name, expected small letters and digits' in process.stderr
 
 
 @pytest.mark.parametrize("method, retries, says", [

@@ -18,6 +18,9 @@
 {{- end -}}
 
 {{- define "mesh.check.names" -}}
+{{- if not (regexMatch "^[a-z][a-z0-9]*$" .system) -}}
+{{- fail (printf "the chart is named %q, which is the system's name, expected small letters and digits, and a letter first: database, schemas and images are named after it." .system) -}}
+{{- end -}}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .release) -}}
 {{- fail (printf "the release is named %q, expected small letters, digits and dashes, and a letter first: Services are named after it." .release) -}}
 {{- end -}}

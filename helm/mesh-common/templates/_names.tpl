@@ -64,6 +64,11 @@ who calls it. Then mesh.policy adds what the policy comes to, and everything is 
 {{- printf "%s.%s.svc.%s" (include "mesh.fullname" .) $context.namespace $context.values.clusterDomain -}}
 {{- end -}}
 
+{{/* mesh.label TEXT: a version may have a plus, a label may not. */}}
+{{- define "mesh.label" -}}
+{{- . | replace "+" "_" | trunc 63 | trimSuffix "-" | quote -}}
+{{- end -}}
+
 {{- define "mesh.selector" -}}
 {{- $context := index . 0 -}}
 app.kubernetes.io/name: {{ printf "%s-%s" $context.system (index . 1) | quote }}
@@ -81,7 +86,7 @@ app.kubernetes.io/component: service
 {{- define "mesh.labels.pod" -}}
 {{- $context := index . 0 -}}
 {{ include "mesh.selector" . }}
-app.kubernetes.io/version: {{ $context.root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "mesh.label" $context.root.Chart.AppVersion }}
 app.kubernetes.io/part-of: {{ $context.system | quote }}
 app.kubernetes.io/component: {{ index . 2 | quote }}
 {{- end -}}
@@ -90,7 +95,7 @@ app.kubernetes.io/component: {{ index . 2 | quote }}
 {{- $context := index . 0 -}}
 {{ include "mesh.labels.pod" . }}
 app.kubernetes.io/managed-by: {{ $context.root.Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" $context.root.Chart.Name $context.root.Chart.Version | quote }}
+helm.sh/chart: {{ include "mesh.label" (printf "%s-%s" $context.root.Chart.Name $context.root.Chart.Version) }}
 {{- end -}}
 
 {{/* mesh.metadata (list CONTEXT NAME COMPONENT FULLNAME) */}}
