@@ -101,7 +101,7 @@
 {{- define "mesh.check.stores" -}}
 {{- $postgres := .values.postgres -}}
 {{- $nats := .values.nats -}}
-{{- if and (eq $postgres.mode "embedded") (not (include "mesh.database.names" .)) -}}
+{{- if and (eq $postgres.mode "embedded") (not (include "mesh.embedded.users" (list . "postgres"))) -}}
 {{- fail "postgres.mode is embedded, but no service has a database, expected services.NAME.database.enabled of one, or another mode." -}}
 {{- end -}}
 {{- range $name, $service := .services -}}

@@ -1,7 +1,18 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 {{/* Postgres and NATS of the release's own: one pod each, for trying things out; and a CloudNativePG cluster per service. */}}
 
-{{/* mesh.embedded.networkpolicy (list CONTEXT NAME PORT SERVICES...): only those who use it come in, and it reaches nobody. */}}
+{{/* mesh.embedded.users (list CONTEXT NAME): the services that have a database, or events, in the order of the alphabet. */}}
+{{- define "mesh.embedded.users" -}}
+{{- $names := list -}}
+{{- range $name, $service := (index . 0).services -}}
+{{- if ternary $service.database.enabled $service.events (eq (index $ 1) "postgres") -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- end -}}
+{{- join " " $names -}}
+{{- end -}}
+
+{{/* mesh.embedded.networkpolicy (list CONTEXT NAME PORT): only those who use it come in, and it reaches nobody. */}}
 {{- define "mesh.embedded.networkpolicy" -}}
 {{- $context := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -15,16 +26,23 @@ spec:
     matchLabels:
       {{- include "mesh.selector" (list $context $name) | nindent 6 }}
   policyTypes: [Ingress, Egress]
+  {{- $users := include "mesh.embedded.users" . }}
+  {{- if $users }}
   ingress:
     - ports: [{port: {{ index . 2 }}, protocol: TCP}]
       from:
+        {{- range $user := splitList " " $users }}
         - podSelector:
             matchLabels:
-              {{- include "mesh.selector.services" $context | nindent 14 }}
+              {{- include "mesh.selector" (list $context $user) | nindent 14 }}
+        {{- end }}
+  {{- else }}
+  ingress: [] # an empty from would let in everybody
+  {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* mesh.embedded.head (list CONTEXT NAME): the Service, and a StatefulSet up to its pod. */}}
+{{/* mesh.embedded.service (list CONTEXT NAME PORT): how it is found, and who it is. */}}
 {{- define "mesh.embedded.service" -}}
 {{- $context := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -58,23 +76,12 @@ automountServiceAccountToken: false
       requests: {storage: {{ include "mesh.quantity" .size | quote }}}
 {{- end -}}
 
-{{/* The services that have a database, in the order of the alphabet. */}}
-{{- define "mesh.database.names" -}}
-{{- $names := list -}}
-{{- range $name, $service := .services -}}
-{{- if $service.database.enabled -}}
-{{- $names = append $names $name -}}
-{{- end -}}
-{{- end -}}
-{{- join " " $names -}}
-{{- end -}}
-
 {{/* A role and a schema for each service; the image's start script makes them and sets what the Secret says. */}}
 {{- define "mesh.postgres" -}}
 {{- if eq .values.postgres.mode "embedded" -}}
 {{- $embedded := .values.postgres.embedded -}}
 {{- $fullname := include "mesh.fullname" (list . "postgres") -}}
-{{- $names := include "mesh.database.names" . -}}
+{{- $names := include "mesh.embedded.users" (list . "postgres") -}}
 {{ include "mesh.embedded.service" (list . "postgres" 5432) }}
 ---
 apiVersion: v1

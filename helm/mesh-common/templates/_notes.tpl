@@ -23,7 +23,18 @@ Policy: mode {{ $context.mode }}. {{ include "mesh.notes.mode" $context }}
 * NATS is one pod: to try things out. Its data outlives the release; to be rid of it:
   kubectl delete pvc -n {{ $context.namespace }} data-{{ include "mesh.fullname" (list $context "nats") }}-0
 {{- end }}
+{{- range $store := list "postgres" "nats" }}
+{{- $claim := printf "data-%s-0" (include "mesh.fullname" (list $context $store)) }}
+{{- if and (ne (index $context.values $store).mode "embedded") (lookup "v1" "PersistentVolumeClaim" $context.namespace $claim) }}
+* The data of the embedded {{ $store }} is still there, and nothing has moved it to where {{ $store }}.mode={{ (index $context.values $store).mode }} leads. To be rid of it:
+  kubectl delete pvc -n {{ $context.namespace }} {{ $claim }}
+{{- end }}
+{{- end }}
 {{- range $name, $service := $context.services }}
+{{- with $service.volumes }}
+* The volumes of {{ $name }} outlive the release; to be rid of them:
+  kubectl delete pvc -n {{ $context.namespace }}{{ range $volume := keys . | sortAlpha }} {{ include "mesh.fullname" (list $context $name) }}-{{ $volume }}{{ end }}
+{{- end }}
 {{- if not $service.probes.readiness.enabled }}
 * WITHOUT READINESS: {{ $name }} gets calls before it can answer them.
 {{- end }}

@@ -326,6 +326,8 @@ spec:
 apiVersion: v1
 kind: PersistentVolumeClaim
 {{ include "mesh.metadata" (concat $.self (list "service" (printf "%s-%s" $.fullname $volume))) }}
+  annotations:
+    helm.sh/resource-policy: keep
 spec:
   accessModes: [{{ $about.accessMode | default "ReadWriteOnce" | quote }}]
   {{- with $about.storageClass }}
