@@ -17,6 +17,7 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What names are made of: Services, labels, keys of a Secret, containers. */}}
 {{- define "mesh.check.names" -}}
 {{- if not (regexMatch "^[a-z][a-z0-9]*$" .system) -}}
 {{- fail (printf "the chart is named %q, which is the system's name, expected small letters and digits, and a letter first: database, schemas and images are named after it." .system) -}}
@@ -25,7 +26,7 @@
 {{- fail (printf "the release is named %q, expected small letters, digits and dashes, and a letter first: Services are named after it." .release) -}}
 {{- end -}}
 {{- range $name, $service := .services -}}
-{{- if has $name (list "policy" "postgres" "nats" "client" "services") -}}
+{{- if has $name (list "policy" "postgres" "nats" "client" "services" "superuser" "migrate") -}}
 {{- fail (printf "services.%s: the chart itself has a %s, expected another name." $name $name) -}}
 {{- end -}}
 {{- $longest := printf "%s-endpoints" (include "mesh.fullname" (list $ $name)) -}}
