@@ -13,6 +13,7 @@ SERVICES = ("customercenter", "delivery", "order", "payment", "product")
 APIS = ("networking.istio.io/v1", "security.istio.io/v1", "telemetry.istio.io/v1", "monitoring.coreos.com/v1", "postgresql.cnpg.io/v1",
         "gateway.networking.k8s.io/v1")
 EMBEDDED = {"postgres": {"mode": "embedded"}, "nats": {"mode": "embedded"}}
+CI = sorted((FASHION / "ci").glob("*-values.yaml"))
 METHODS = json.loads((FASHION / "files/methods.json").read_text())
 
 
@@ -47,6 +48,20 @@ def find(things, kind, name):
     found = [thing for thing in things if thing["kind"] == kind and thing["metadata"]["name"] == name]
     assert len(found) == 1, f"{kind} {name}: {len(found)}"
     return found[0]
+
+
+def pods(things):
+    """(name, kind, labels, spec) of everything that runs."""
+    for thing in things:
+        if thing["kind"] in ("Deployment", "StatefulSet", "Job"):
+            pod = thing["spec"]["template"]
+            yield thing["metadata"]["name"], thing["kind"], pod["metadata"]["labels"], pod["spec"]
+        if thing["kind"] == "Pod":
+            yield thing["metadata"]["name"], "Pod", thing["metadata"]["labels"], thing["spec"]
+
+
+def containers(pod):
+    return pod.get("initContainers", []) + pod["containers"]
 
 
 def policy_of(things):

@@ -11,39 +11,10 @@ import tarfile
 import pytest
 import yaml
 
-from charts import EMBEDDED, FASHION, METHODS, ROOT, SERVICES, find, objects, overlay, rendered, template
+from charts import CI, EMBEDDED, FASHION, ROOT, SERVICES, containers, find, objects, overlay, pods, rendered, template
 
-CI = sorted((FASHION / "ci").glob("*-values.yaml"))
 COMMON = ROOT / "helm/mesh-common"
 ISTIO_KINDS = {"VirtualService", "DestinationRule", "PeerAuthentication", "AuthorizationPolicy", "Sidecar", "Telemetry"}
-
-
-def values(path):
-    return yaml.safe_load(path.read_text())
-
-
-def pods(things):
-    """(name, kind, labels, spec) of everything that runs."""
-    for thing in things:
-        if thing["kind"] in ("Deployment", "StatefulSet", "Job"):
-            pod = thing["spec"]["template"]
-            yield thing["metadata"]["name"], thing["kind"], pod["metadata"]["labels"], pod["spec"]
-        if thing["kind"] == "Pod":
-            yield thing["metadata"]["name"], "Pod", thing["metadata"]["labels"], thing["spec"]
-
-
-def containers(pod):
-    return pod.get("initContainers", []) + pod["containers"]
-
-
-@pytest.fixture(scope="module", params=CI, ids=lambda path: path.stem)
-def text(request):
-    return rendered(values(request.param))
-
-
-@pytest.fixture(scope="module")
-def things(text):
-    return objects(text)
 
 
 def kubeconform(text):
@@ -105,6 +76,7 @@ def test_passwords_are_only_referred_to(text):
 def test_every_pod_keeps_the_house_rules(things):
     for name, _, _, pod in pods(things):
         assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] > 1000, name
+        assert pod["securityContext"]["fsGroup"] > 1000, f"{name} could not write to its volumes"
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod["automountServiceAccountToken"] is False and pod["enableServiceLinks"] is False, name
         assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "emptyDir" in volume), name
@@ -170,40 +142,6 @@ def test_a_service_is_given_variables_that_it_knows_and_all_that_it_needs(things
             given |= find(things, "ConfigMap", item["configMapRef"]["name"])["data"].keys()
         assert given <= known, service
         assert {name for name in known if name.startswith("MESH_PEER_")} | {"DATABASE_URL", "NATS_URL"} <= given, service
-
-
-def let_in(things, service):
-    """Who may call a service, by its NetworkPolicy."""
-    rules = find(things, "NetworkPolicy", f"fashion-{service}")["spec"]["ingress"]
-    return [peer for rule in rules if {"port": 9090, "protocol": "TCP"} in rule["ports"] for peer in rule["from"]]
-
-
-def test_a_gateway_comes_in_where_a_route_leads_and_nowhere_else(text, things):
-    routes = {thing["metadata"]["name"].removeprefix("fashion-"): thing["spec"] for thing in things if thing["kind"] == "GRPCRoute"}
-    assert bool(routes) == ("parentRefs:" in text)
-    for service in SERVICES:
-        of_release = [peer for peer in let_in(things, service) if "app.kubernetes.io/instance" in peer.get("podSelector", {}).get("matchLabels", {})]
-        gateways = routes[service]["parentRefs"] if service in routes else []
-        assert len(let_in(things, service)) == len(of_release) + len(gateways), service
-    for service, route in routes.items():
-        (rule,) = route["rules"]
-        (backend,) = rule["backendRefs"]
-        spec = find(things, "Service", backend["name"])["spec"]
-        assert spec["selector"]["app.kubernetes.io/name"] == f"fashion-{service}" and "clusterIP" not in spec
-        assert backend["port"] in {port["port"] for port in spec["ports"] if port["name"] == "grpc"}
-        assert {match["method"]["service"] for match in rule["matches"]} == {name for name in METHODS if name.startswith(f"fashion.{service}.")}
-
-
-def test_calls_come_in_and_go_out_as_the_values_say(things):
-    calls = {service: set(yaml.safe_load((FASHION / "values.yaml").read_text())["services"][service].get("calls", [])) for service in SERVICES}
-    def peers(rules, side):
-        return {name.removeprefix("fashion-")
-                for rule in rules for peer in rule.get(side, []) if {"port": 9090, "protocol": "TCP"} in rule["ports"]
-                if (name := peer.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/name"))}
-    for service in SERVICES:
-        spec = find(things, "NetworkPolicy", f"fashion-{service}")["spec"]
-        assert peers(spec["ingress"], "from") == {caller for caller in SERVICES if service in calls[caller]} | {"client"}
-        assert peers(spec["egress"], "to") == calls[service]
 
 
 def test_only_the_modes_with_istio_render_its_kinds(things):
