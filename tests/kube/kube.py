@@ -70,7 +70,7 @@ class Shop:
     def deploy(self, verb, change=None, seconds=READY_S, **how):
         """Installs or upgrades, with everything that was changed before; the ended Helm."""
         self.values = overlay(self.values, change or {})
-        return self.helm(verb, str(FASHION), "--values", "-", "--wait", "--timeout", f"{seconds}s", given=json.dumps(self.values), **how)
+        return self.helm(verb, str(FASHION), "--values", "-", "--wait", "--timeout", f"{seconds}s", given=json.dumps(self.values), timeout=seconds + 60, **how)
 
     def upgrade(self, change):
         self.deploy("upgrade", change)

@@ -86,9 +86,14 @@ def seconds_to_ready(pod):
     return (datetime.fromisoformat(ready) - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])).total_seconds()
 
 
-def test_helm_test_fails_if_a_call_is_not_answered_and_succeeds(shop):
-    with shop.changed({"tests": {"calls": {"none": {"service": "payment", "method": "fashion.payment.v1.PaymentService/GetNone"}}}}):
+def fail_helm_test(shop):
+    """A payment without an id is asked for."""
+    with shop.changed({"tests": {"calls": {"none": {"service": "payment", "method": "fashion.payment.v1.PaymentService/GetPayment"}}}}):
         assert shop.helm("test", "--timeout", "60s", check=False).returncode != 0
+
+
+def test_helm_test_fails_if_a_call_is_not_answered_and_succeeds(shop):
+    fail_helm_test(shop)
     assert "Succeeded" in shop.helm("test", "--timeout", "60s").stdout  # which takes the pod of the other one away
 
 
@@ -374,13 +379,14 @@ def test_data_outlives_a_pod_of_the_stores(shop, store, products, right, server)
 
 def test_an_uninstall_leaves_the_data_alone_and_an_install_finds_it(shop, store, before):
     orders = {order.order_id for order in store.all_orders()}
+    fail_helm_test(shop)
     shop.close()
     shop.helm("uninstall", "--wait", "--cascade", "foreground", "--timeout", f"{READY_S}s")
-    claims = {f"persistentvolumeclaim/data-{RELEASE}-{server}-0" for server in ("postgres", "nats")}
+    documented = {f"persistentvolumeclaim/data-{RELEASE}-{server}-0" for server in ("postgres", "nats")} | {f"pod/{RELEASE}-connect"}
 
     def nothing_else_is_left():
         left = everything(shop.namespace) - before
-        assert left == claims, left
+        assert left == documented, left
         return True
 
     eventually(nothing_else_is_left, 30)
