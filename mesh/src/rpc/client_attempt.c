@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt of an outgoing call: what is sent first, how it is waited for, what its end means. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/guard.h"
 #include "mesh/log.h"
 #include "rpc/client_call.h"
@@ -191,9 +192,10 @@ void mesh__attempt_over(struct mesh__attempt *attempt, const struct mesh_ctx *ct
     if (ctx->inbound != NULL && !attempt->cancelled && is_cancelled(attempt)) {
         until_ns += MESH__LOOK_NS;
     }
-    /* The end of an inbound call reaches what was sent for it before it reaches the context. */
+    /* The end of an inbound call reaches what was sent for it before it reaches the context: by
+     * another thread. What completes meanwhile stays in the queue for who looks at it. */
     while (now_ns < until_ns && !mesh_ctx_cancelled(ctx)) {
-        (void)mesh__queue_turn(now_ns + MESH_NS_PER_MS); /* either way it is looked again */
+        mesh__sleep_until(now_ns + MESH_NS_PER_MS);
         now_ns = mesh__now_ns();
     }
     attempt->cancelled = attempt->cancelled || mesh_ctx_cancelled(ctx);

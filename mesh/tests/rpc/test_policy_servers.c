@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -334,6 +335,72 @@ TEST(who_does_not_serve_gets_no_calls_until_it_does)
     governed_done(&governed);
     served_done(&two[0]);
     served_done(&two[1]);
+}
+
+/* The hedge ends as what a stopping core drops; the first attempt is answered a moment later. */
+static atomic_int n_asked, n_dropped;
+
+static void answer_after_the_hedge(struct peer_call *call, void *arg)
+{
+    bool hedge = ++n_asked == 2;
+
+    (void)arg;
+    peer__note__free_unpacked(peer_read(call), NULL);
+    if (hedge) {
+        peer_end(call, MESH_CANCELLED, "CANCELLED", NULL, 0);
+        n_dropped++;
+        return;
+    }
+    while (n_dropped == 0) {
+        (void)peer_over_within(call, 1);
+    }
+    (void)peer_over_within(call, 5);
+    (void)peer_write(call, "answer", 0);
+    peer_end(call, MESH_OK, "", NULL, 0);
+}
+
+static struct governed asking;
+static _Atomic int64_t asked_ms; /* how long it took */
+
+static MESH_STATUS ask(struct mesh_ctx *ctx, struct served *served, const Check__V1__Words *request,
+                       struct mesh_stream *stream)
+{
+    int64_t start_ns = mesh__now_ns();
+    enum mesh_status status = governed_end(ctx, governed_begin(&asking, ctx, "Ask"));
+
+    (void)served;
+    (void)request;
+    (void)stream;
+    asked_ms = (mesh__now_ns() - start_ns) / MESH_NS_PER_MS;
+    return status;
+}
+
+TEST(an_answer_that_comes_while_a_dropped_hedge_is_looked_at_is_not_lost)
+{
+    static const struct peer_script script[] = {{"/peer.Peer/Ask", answer_after_the_hedge},
+                                                {NULL, NULL}};
+    struct peer *peer = peer_new(script, NULL, 0);
+    struct served served;
+    struct governed above;
+
+    governed_start(&asking, &(struct governed_options){
+                                .target = peer_target(peer),
+                                .routes = "'all':{'service':'SELF','grpcService':'peer.Peer',"
+                                          "'timeout':'2s','hedging':{'delay':'30ms'}}",
+                                .destination = QUIET});
+    CHECK(governed_await_endpoints(&asking, "ready", 1));
+    served_init(&served);
+    served_start(&served);
+    served.script = ask;
+    governed_start(&above,
+                   &(struct governed_options){.target = served.target, .destination = QUIET});
+    CHECK_INT(call_relay(mesh_ctx_timeout(above.ctx, 3000), &above), MESH_OK);
+    CHECK_INT(n_asked, 2);
+    CHECK(asked_ms < 1500); /* and not when the time of the call is over */
+    governed_done(&above);
+    governed_done(&asking);
+    served_done(&served);
+    peer_free(peer);
 }
 
 TEST_MAIN(NULL, NULL)
