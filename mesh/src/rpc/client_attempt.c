@@ -281,7 +281,7 @@ struct mesh__failure mesh__attempt_failure(const struct mesh__attempt *attempt,
     (void)find_trailer(attempt, MESH__PUSHBACK, &pushback); /* without it, it is none */
     *ret_pushback = pushback.value;
     /* One impatient caller ejects it for nobody else. */
-    if (failure.ejection == MESH__EJECTION_GATEWAY && !attempt->rules->own_time &&
+    if (failure.ejection == MESH__EJECTION_GATEWAY && !attempt->rules->peers_time &&
         mesh__attempt_code(attempt) == MESH_DEADLINE_EXCEEDED) {
         failure.ejection = MESH__EJECTION_NOTHING;
     }
@@ -356,6 +356,9 @@ void mesh__attempt_leave(struct mesh__attempt *attempt, const struct mesh_ctx *c
                         mesh_log_text("correlation_id", mesh_ctx_correlation_id(ctx)),
                         mesh_log_text("trace_id", mesh_ctx_trace_id(ctx))),
         "attempt");
+    if (status == MESH_RESOURCE_EXHAUSTED) {
+        mesh__endpoint_burden(attempt->endpoint);
+    }
     mesh__endpoints_leave(client->endpoints, attempt->endpoint, result);
     mesh__limit_give(&client->requests);
     attempt->endpoint = NULL;

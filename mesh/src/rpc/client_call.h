@@ -80,7 +80,10 @@ bool mesh__queue_turn(int64_t until_ns);
 bool mesh__op_wait(struct mesh__op *op, int64_t until_ns);
 /* Before the first call: contexts that end learn to drain their calls. */
 void mesh__calls_init(void);
-/* Does what is due in the calls of this thread; returns when something will be. */
+/*
+ * Does what is due in the calls of this thread; returns when something will be. It may have taken
+ * completions, of others too: then that is now.
+ */
 int64_t mesh__calls_step(void);
 
 /* ---- one attempt -------------------------------------------------------------------------- */

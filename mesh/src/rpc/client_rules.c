@@ -35,6 +35,7 @@ static void set_deadline(struct mesh__rules *rules, const struct mesh_ctx *ctx)
                              ? mesh__after_ms(rules->started_ns, rules->values->timeout_ms)
                              : MESH_NO_DEADLINE;
     rules->own_time = rules->deadline_ns <= callers_ns;
+    rules->peers_time = rules->own_time;
     if (!rules->own_time) {
         rules->deadline_ns = callers_ns;
     }
@@ -77,6 +78,7 @@ static enum mesh__refusal pass_guards(struct mesh__rules *rules, const struct me
     if (!wait_for_worker(rules)) {
         return MESH__REFUSED_WORKERS;
     }
+    rules->peers_time = false;
     if (!mesh__breaker_admit(breaker, &rules->pass, &rules->refused_ms)) { /* opened meanwhile */
         mesh__limit_give(&rules->client->workers);
         return MESH__REFUSED_BREAKER;
@@ -160,8 +162,8 @@ static const struct refusal {
 static enum mesh__breaker_outcome refusal_outcome(const struct mesh__rules *rules,
                                                   enum mesh__refusal refusal)
 {
-    bool failed =
-        refusal == MESH__REFUSED_NO_ENDPOINT || (refusal == MESH__REFUSED_LATE && rules->own_time);
+    bool failed = refusal == MESH__REFUSED_NO_ENDPOINT ||
+                  (refusal == MESH__REFUSED_LATE && rules->peers_time);
 
     return failed ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
 }
@@ -259,11 +261,7 @@ enum mesh__again mesh__rules_retry(struct mesh__rules *rules, const struct mesh_
 
 bool mesh__rules_hedge(struct mesh__rules *rules)
 {
-    if (rules->once || !take_place(rules)) {
-        return false;
-    }
-    mesh_counter_add(rules->client->counts.hedges, 1);
-    return true;
+    return take_place(rules);
 }
 
 enum mesh__again mesh__rules_not_ready(struct mesh__rules *rules, int64_t *ret_pause_ns)
@@ -343,8 +341,8 @@ enum mesh__breaker_outcome mesh__rules_outcome(const struct mesh_ctx *ctx,
     case MESH_CANCELLED:
     case MESH_RESOURCE_EXHAUSTED: /* a peer that sheds its load has not recovered */
         return MESH__BREAKER_NOTHING;
-    case MESH_DEADLINE_EXCEEDED: /* else one impatient caller opens it for all */
-        return rules->own_time ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
+    case MESH_DEADLINE_EXCEEDED: /* else impatience, or a queue of ours, opens it for all */
+        return rules->peers_time ? MESH__BREAKER_FAILURE : MESH__BREAKER_NOTHING;
     case MESH_UNKNOWN:
     case MESH_INTERNAL:
     case MESH_UNAVAILABLE:

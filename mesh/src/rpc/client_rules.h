@@ -52,6 +52,7 @@ struct mesh__rules {
     int64_t started_ns;
     int64_t deadline_ns;
     bool own_time;                /* the deadline is the policy's, not the caller's */
+    bool peers_time;              /* and the peer had all of it: none went by on this side */
     bool once;                    /* the caller is a retry itself */
     bool cut;                     /* the last attempt was, by its own timer */
     bool given_up;                /* as a mesh of ours says that the last attempt has failed in */

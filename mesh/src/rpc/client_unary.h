@@ -38,7 +38,7 @@ enum call_state {
 
 struct mesh_call {
     struct mesh_call *next;           /* in scope->calls */
-    struct mesh_call *next_of_thread; /* of those that are not done */
+    struct mesh_call *next_of_thread; /* of those that turns move */
     struct mesh_ctx *ctx;             /* that it was started with */
     struct mesh__rules rules;
     struct wire_message *request; /* for as long as it may be sent */

@@ -6,7 +6,8 @@
 #include "core/clock.h"
 #include "rpc/client_unary.h"
 
-static _Thread_local struct mesh_call *calls_of_thread; /* those that are not done */
+/* Those that are not done, or have attempts under way that have lost. */
+static _Thread_local struct mesh_call *calls_of_thread;
 
 /* ---- attempts ------------------------------------------------------------------------------- */
 
@@ -131,8 +132,6 @@ static void keep(struct mesh_call *call, const struct unary_try *try)
 /* The call is over; what else is under way ends by itself. */
 static void finish(struct mesh_call *call, struct unary_try *result, enum mesh__refusal refusal)
 {
-    struct mesh_call **link = &calls_of_thread;
-
     give_up_pending(call);
     mesh__endpoints_forget(call->rules.client->endpoints, &call->rules.pick);
     for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
@@ -154,10 +153,6 @@ static void finish(struct mesh_call *call, struct unary_try *result, enum mesh__
     if (refusal != MESH__NOT_REFUSED) {
         mesh_counter_add(call->rules.client->counts.refusals[refusal], 1);
     }
-    while (*link != call) { /* it is there until it is done */
-        link = &(*link)->next_of_thread;
-    }
-    *link = call->next_of_thread;
     conclude(call);
 }
 
@@ -271,21 +266,26 @@ static void try_to_begin(struct mesh_call *call)
     }
 }
 
+/* Without an endpoint, or a place in the budget, there is none. */
 static void try_to_hedge(struct mesh_call *call)
 {
     struct mesh__endpoint *endpoint;
 
     call->next_ns = MESH_NO_DEADLINE;
+    if (call->rules.once) {
+        return;
+    }
+    (void)mesh__rules_pick(&call->rules, &endpoint); /* that none is ready is as good a reason */
+    if (endpoint == NULL) {
+        return;
+    }
     if (!mesh__rules_hedge(&call->rules)) {
+        mesh__rules_unpick(&call->rules, endpoint);
         return;
     }
     call->n_hedges++;
-    (void)mesh__rules_pick(&call->rules, &endpoint); /* without one there is no hedge */
-    if (endpoint != NULL) {
-        begin_try(call, endpoint, HEDGE);
-    } else {
-        mesh__rules_give_place(&call->rules);
-    }
+    mesh_counter_add(call->rules.client->counts.hedges, 1);
+    begin_try(call, endpoint, HEDGE);
 }
 
 /* ---- what comes back ------------------------------------------------------------------------ */
@@ -304,7 +304,7 @@ static void overtake(struct mesh_call *call)
         struct unary_try *try = &call->tries[i];
 
         if (try->state == TRY_SENT && try->kind != HEDGE) {
-            mesh__endpoint_overtaken(try->attempt.endpoint);
+            mesh__endpoint_burden(try->attempt.endpoint);
         }
     }
 }
@@ -429,6 +429,9 @@ static void cancel(struct mesh_call *call)
 
 static void turn_try(struct mesh_call *call, struct unary_try *try, int64_t now_ns)
 {
+    if (try == call->result) {
+        return; /* it is over, and waits for who takes it */
+    }
     if (try->state == TRY_DELAYED && now_ns >= try->until_ns) {
         send(call, try);
         plan_hedge(call, now_ns);
@@ -455,10 +458,13 @@ static void turn(struct mesh_call *call)
 {
     int64_t now_ns = mesh__now_ns();
 
-    for (size_t i = 0; i < MESH__TRIES_MAX && call->state != CALL_DONE; i++) {
+    for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
         turn_try(call, &call->tries[i], now_ns);
     }
-    if (call->state != CALL_DONE && !call->cancelled && mesh_ctx_cancelled(call->ctx)) {
+    if (call->state == CALL_DONE) {
+        return;
+    }
+    if (!call->cancelled && mesh_ctx_cancelled(call->ctx)) {
         cancel(call);
     }
     if (call->state != CALL_DONE && now_ns >= call->rules.deadline_ns && !is_sent(call)) {
@@ -502,9 +508,50 @@ static int64_t next_turn(const struct mesh_call *call)
     return due_ns;
 }
 
+/* Nothing of it is under way. */
+static bool is_over(const struct mesh_call *call)
+{
+    bool over = call->state == CALL_DONE;
+
+    for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
+        over = over && (call->tries[i].state == TRY_FREE || &call->tries[i] == call->result);
+    }
+    return over;
+}
+
+static void unlink_call(struct mesh_call *call)
+{
+    struct mesh_call **link = &calls_of_thread;
+
+    while (*link != NULL && *link != call) {
+        link = &(*link)->next_of_thread;
+    }
+    if (*link != NULL) { /* else a turn has done so */
+        *link = call->next_of_thread;
+    }
+}
+
+/* What has come is looked at before it is too late for it: the thread may have done other things.
+ */
+static bool take_what_has_come(void)
+{
+    int64_t now_ns = mesh__now_ns();
+    bool late = false;
+    bool taken = false;
+
+    for (const struct mesh_call *call = calls_of_thread; call != NULL;
+         call = call->next_of_thread) {
+        late = late || (call->state != CALL_DONE && next_turn(call) <= now_ns);
+    }
+    while (late && mesh__queue_turn(now_ns)) {
+        taken = true;
+    }
+    return taken;
+}
+
 int64_t mesh__calls_step(void)
 {
-    int64_t due_ns = MESH_NO_DEADLINE;
+    int64_t due_ns = take_what_has_come() ? mesh__now_ns() : MESH_NO_DEADLINE;
     struct mesh_call *next;
 
     for (struct mesh_call *call = calls_of_thread; call != NULL; call = next) {
@@ -512,6 +559,8 @@ int64_t mesh__calls_step(void)
         turn(call);
         if (call->state != CALL_DONE) {
             due_ns = earlier(due_ns, next_turn(call));
+        } else if (is_over(call)) {
+            unlink_call(call);
         }
     }
     return due_ns;
@@ -540,6 +589,7 @@ void mesh__unary_free_result(struct mesh_call *call)
 
 void mesh__unary_drain(struct mesh_call *call)
 {
+    unlink_call(call);
     for (size_t i = 0; i < MESH__TRIES_MAX; i++) {
         struct unary_try *try = &call->tries[i];
 

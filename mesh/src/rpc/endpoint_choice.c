@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 
-#define OVERTAKEN_MS 5000 /* since the last one, until all are forgotten */
+#define BURDEN_MS 5000 /* since the last one, until all are forgotten */
 
 /* As they were at one moment: others may change them while one chooses. */
 struct candidates {
@@ -76,16 +76,16 @@ static void prefer_untried(const struct mesh__endpoint_choice *choice,
     candidates->n = n > 0 ? n : candidates->n;
 }
 
-static bool was_overtaken_lately(const struct mesh__endpoint *endpoint)
+static bool has_burdens(const struct mesh__endpoint *endpoint)
 {
-    return atomic_load(&endpoint->n_overtaken) > 0 &&
-           mesh__now_ns() < mesh__after_ms(atomic_load(&endpoint->overtaken_ns), OVERTAKEN_MS);
+    return atomic_load(&endpoint->n_burdens) > 0 &&
+           mesh__now_ns() < mesh__after_ms(atomic_load(&endpoint->burden_ns), BURDEN_MS);
 }
 
 static int64_t load_of(const struct mesh__endpoint *endpoint)
 {
     return atomic_load(&endpoint->in_flight) +
-           (was_overtaken_lately(endpoint) ? atomic_load(&endpoint->n_overtaken) : 0);
+           (has_burdens(endpoint) ? atomic_load(&endpoint->n_burdens) : 0);
 }
 
 /*
@@ -135,11 +135,11 @@ void mesh__endpoint_leave(struct mesh__endpoint *endpoint)
     atomic_fetch_sub(&endpoint->in_flight, 1);
 }
 
-void mesh__endpoint_overtaken(struct mesh__endpoint *endpoint)
+void mesh__endpoint_burden(struct mesh__endpoint *endpoint)
 {
-    if (!was_overtaken_lately(endpoint)) { /* if two threads see it at once, one may be lost */
-        atomic_store(&endpoint->n_overtaken, 0);
+    if (!has_burdens(endpoint)) { /* if two threads see it at once, one may be lost */
+        atomic_store(&endpoint->n_burdens, 0);
     }
-    atomic_store(&endpoint->overtaken_ns, mesh__now_ns());
-    atomic_fetch_add(&endpoint->n_overtaken, 1);
+    atomic_store(&endpoint->burden_ns, mesh__now_ns());
+    atomic_fetch_add(&endpoint->n_burdens, 1);
 }

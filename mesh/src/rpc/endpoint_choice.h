@@ -12,8 +12,8 @@
 struct mesh__endpoint {
     struct mesh__ejection_host ejection;
     _Atomic bool ready;
-    _Atomic int64_t in_flight;                 /* attempts */
-    _Atomic int64_t n_overtaken, overtaken_ns; /* attempts, and when it last was one */
+    _Atomic int64_t in_flight;            /* attempts */
+    _Atomic int64_t n_burdens, burden_ns; /* and when the last one came */
 };
 
 /* What an attempt can choose from. */
@@ -35,9 +35,10 @@ struct mesh__endpoint *mesh__endpoint_choose(const struct mesh__endpoint_choice 
                                              bool *ret_panic);
 void mesh__endpoint_leave(struct mesh__endpoint *endpoint);
 /*
- * A hedge elsewhere has answered before an attempt that is in flight there. For some seconds each
- * of these weighs as much as one in flight: it ends early, and who is slow would look idle.
+ * For some seconds it weighs as much as one more attempt in flight there. A hedge elsewhere has
+ * answered before an attempt, which ends early: who is slow would look idle. Or it has refused one
+ * as too much: who sheds load is quick, and would look idle, too, and get more of it.
  */
-void mesh__endpoint_overtaken(struct mesh__endpoint *endpoint);
+void mesh__endpoint_burden(struct mesh__endpoint *endpoint);
 
 #endif

@@ -238,15 +238,15 @@ TEST(a_slow_endpoint_gets_few_attempts)
     end();
 }
 
-TEST(an_overtaken_attempt_weighs_for_some_seconds_after_its_end)
+TEST(an_burdens_attempt_weighs_for_some_seconds_after_its_end)
 {
     struct mesh__endpoint_choice choice;
     int counts[N];
 
     begin("rrrr", 0);
     choice = among(MESH__LEAST_REQUEST);
-    mesh__endpoint_overtaken(&endpoints[1]);
-    mesh__endpoint_overtaken(&endpoints[1]);
+    mesh__endpoint_burden(&endpoints[1]);
+    mesh__endpoint_burden(&endpoints[1]);
     count(&choice, counts);
     CHECK_INT(counts[1], 0); /* the others are idle */
     for (size_t i = 0; i < N; i++) {
@@ -260,8 +260,8 @@ TEST(an_overtaken_attempt_weighs_for_some_seconds_after_its_end)
     fake_ns += 6000 * MESH_NS_PER_MS;
     count(&choice, counts);
     CHECK(near(counts[1], MANY / N));
-    mesh__endpoint_overtaken(&endpoints[1]); /* those before are forgotten */
-    CHECK_INT(atomic_load(&endpoints[1].n_overtaken), 1);
+    mesh__endpoint_burden(&endpoints[1]); /* those before are forgotten */
+    CHECK_INT(atomic_load(&endpoints[1].n_burdens), 1);
     end();
 }
 

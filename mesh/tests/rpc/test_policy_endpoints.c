@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "rpc/client_transport.h"
 #include "rpc/wire.h"
 #include "test.h"
 
@@ -368,6 +369,69 @@ TEST(a_failure_of_the_transport_looks_for_other_endpoints_at_once)
     }
     CHECK(in_time);
     actor_stop(&actors[0]);
+}
+
+/* ---- one that sheds its load ---------------------------------------------------------------- */
+
+static atomic_int n_shed, n_done;
+static struct governed crowd;
+
+static void shed(struct peer_call *call, void *arg)
+{
+    (void)arg;
+    n_shed++;
+    peer__note__free_unpacked(peer_read(call), NULL);
+    peer_end(call, MESH_RESOURCE_EXHAUSTED, "full",
+             (const struct wire_pair[]){{MESH__STATUS_MARK, "1", 1}}, 1);
+}
+
+static void work_for_20_ms(struct peer_call *call, void *arg)
+{
+    (void)arg;
+    n_done++;
+    peer__note__free_unpacked(peer_read(call), NULL);
+    (void)peer_over_within(call, 20);
+    (void)peer_write(call, "answer", 0);
+    peer_end(call, MESH_OK, "", NULL, 0);
+}
+
+static void *buy_fifty(void *arg)
+{
+    struct mesh_ctx *ctx = mesh__ctx_new("test", 0, MESH_NO_DEADLINE);
+
+    (void)arg;
+    for (int i = 0; i < 50; i++) {
+        mesh_ignore(governed_end(ctx, governed_begin(&crowd, ctx, "Buy")));
+        mesh__ctx_reset(ctx, MESH_NO_DEADLINE);
+    }
+    mesh__ctx_free(ctx);
+    mesh__client_thread_done();
+    return NULL;
+}
+
+TEST(one_that_sheds_its_load_does_not_get_most_of_it)
+{
+    static const struct peer_script shedding[] = {{"/peer.Peer/Buy", shed}, {NULL, NULL}};
+    static const struct peer_script working[] = {{"/peer.Peer/Buy", work_for_20_ms}, {NULL, NULL}};
+    struct peer *full = peer_new(shedding, NULL, 0);
+    struct peer *well = peer_new(working, NULL, 0);
+    pthread_t threads[6];
+    char target[100];
+
+    (void)snprintf(target, sizeof target, "%s,%s", peer_target(full), peer_target(well));
+    governed_start(&crowd, &(struct governed_options){.target = target}); /* all defaults */
+    CHECK(governed_await_endpoints(&crowd, "ready", 2));
+    for (int i = 0; i < 6; i++) {
+        CHECK_INT(pthread_create(&threads[i], NULL, buy_fifty, NULL), 0);
+    }
+    for (int i = 0; i < 6; i++) {
+        CHECK_INT(pthread_join(threads[i], NULL), 0);
+    }
+    CHECK_INT(n_shed + n_done, 300);
+    CHECK(n_shed < 30); /* without the weight of what was refused: 270 */
+    governed_done(&crowd);
+    peer_free(full);
+    peer_free(well);
 }
 
 TEST_MAIN(NULL, NULL)

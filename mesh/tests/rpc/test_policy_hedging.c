@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attempts beside slow ones, and faults that the policy makes. */
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
 #include "rpc/client_call.h"
@@ -445,6 +446,50 @@ TEST(nor_does_it_hedge)
     actor_follow(&actor, ACTS({.hangs = true}));
     CHECK_INT(call_with(MESH__RETRIED, "1", "Ask"), MESH_DEADLINE_EXCEEDED);
     CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+TEST(an_answer_that_is_there_is_taken_before_a_hedge_is_sent)
+{
+    struct mesh_call *call;
+
+    begin(HEDGED_TO("2"), QUIET);
+    actor_follow(&actor, ACTS({0}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    mesh__sleep_until(mesh__in_ms(300)); /* its thread does something else meanwhile */
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(hedges("sent"), 0);
+    finish();
+}
+
+/* Another call of its thread is waited for. */
+TEST(an_attempt_that_has_lost_gives_its_place_back_before_its_call_is_waited_for)
+{
+    struct mesh_call *call;
+
+    begin(HEDGED_TO("2"), QUIET);
+    actor_follow(&actor, ACTS({.hangs = true}, {0}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    for (int i = 0; i < 1000 && (hedges("won") == 0 || governed.client->requests.used > 0); i++) {
+        int64_t due_ns = mesh__calls_step();
+        int64_t soon_ns = mesh__in_ms(10);
+
+        (void)mesh__queue_turn(due_ns < soon_ns ? due_ns : soon_ns);
+    }
+    CHECK_INT(hedges("won"), 1);
+    CHECK_INT(governed.client->requests.used, 0);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    finish();
+}
+
+TEST(a_hedge_that_finds_no_place_was_not_sent)
+{
+    begin(HEDGED, QUIET ",'connectionPool':{'http':{'http2MaxRequests':1}}");
+    actor_follow(&actor, ACTS({.hangs = true}));
+    CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(hedges("sent"), 0);
     finish();
 }
 

@@ -2,6 +2,7 @@
 /* How many calls and attempts may be under way, so that a peer that hangs holds up no others. */
 #include "client_raw_peer.h"
 #include "core/clock.h"
+#include "core/condition.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
 #include "mesh/stream.h"
@@ -390,6 +391,43 @@ TEST(a_stream_whose_endpoint_is_ready_does_not_wait)
     mesh__ctx_free(fork);
     governed_done(&governed);
     actor_stop(&actor);
+}
+
+/* Waits for the first one's 150 ms, 100 ms at most, and has then not enough of its time. */
+static void answer_after_150_ms(struct peer_call *call, void *arg)
+{
+    (void)arg;
+    peer__note__free_unpacked(peer_read(call), NULL);
+    (void)peer_over_within(call, 150);
+    (void)peer_write(call, "answer", 0);
+    peer_end(call, MESH_OK, "", NULL, 0);
+}
+
+TEST(who_has_waited_for_a_place_opens_no_breaker_of_a_peer_that_is_well)
+{
+    static const struct peer_script script[] = {{"/peer.Peer/Buy", answer_after_150_ms},
+                                                {NULL, NULL}};
+    struct peer *peer = peer_new(script, NULL, 0);
+    struct customer first, second;
+
+    governed_start(&to_hanging,
+                   &(struct governed_options){.target = peer_target(peer),
+                                              .route = "'timeout':'230ms','retries':{'attempts':0}",
+                                              .destination = NO_EJECTION
+                                              ",'workerLimit':1,"
+                                              "'circuitBreaker':{'consecutiveFailures':1}"});
+    CHECK(governed_await_endpoints(&to_hanging, "ready", 1));
+    CHECK_INT(pthread_create(&first.thread, NULL, buy, &first), 0);
+    while (to_hanging.client->workers.used == 0) {
+        (void)sched_yield();
+    }
+    mesh__sleep_until(mesh__in_ms(60)); /* so that its wait is over in time */
+    send_customer(&second);
+    await_customer(&second);
+    CHECK_INT(pthread_join(first.thread, NULL), 0);
+    CHECK_INT(governed_call(&to_hanging, "Buy"), MESH_OK); /* and not CIRCUIT_OPEN */
+    governed_done(&to_hanging);
+    peer_free(peer);
 }
 
 TEST_MAIN(NULL, NULL)
