@@ -97,6 +97,7 @@ struct server_call {
     struct server_call *older, *newer; /* in the list of its queue thread */
     struct server_call *next;          /* in a queue of waiting calls */
     size_t waiting_bytes;              /* of its request, while it waits for a worker */
+    int64_t waiting_ns;                /* since when it does */
     atomic_int refs;
     atomic_bool cancelled;
     char peer[64]; /* cut if it is longer */

@@ -140,6 +140,7 @@ bool mesh__workers_add(struct workers *workers, struct server_call *call)
     bool added = false, new = false;
 
     call->waiting_bytes = mesh__wire->call_message_size(call->wire);
+    call->waiting_ns = mesh__now_ns();
     (void)pthread_mutex_lock(&workers->mutex);
     if (!is_full(workers, call->waiting_bytes)) {
         call->next = NULL;
@@ -211,10 +212,10 @@ static struct server_call *take(struct worker *worker)
 /* A wait that says nothing of how much there is to do. */
 #define SHORT_WAIT_NS (10 * MESH_NS_PER_MS)
 
-/* More than half of its time has passed. */
+/* More than half of the time has passed that it had when its request was complete. */
 static bool has_waited(const struct server_call *call, int64_t now_ns)
 {
-    int64_t waited_ns = now_ns - call->started_ns;
+    int64_t waited_ns = now_ns - call->waiting_ns;
 
     return waited_ns > SHORT_WAIT_NS && waited_ns > call->deadline_ns - now_ns;
 }

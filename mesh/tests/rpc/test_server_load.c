@@ -258,6 +258,64 @@ TEST(work_that_has_waited_for_most_of_its_time_is_not_begun)
     served_done(&served);
 }
 
+/* A clock that can be stopped and put forward, so that a busy machine changes nothing. */
+static const struct mesh_clock *real_clock;
+static _Atomic int64_t stopped_ns; /* 0: it goes */
+
+static int64_t stoppable_ns(void)
+{
+    int64_t ns = stopped_ns;
+
+    return ns != 0 ? ns : real_clock->monotonic_ns();
+}
+
+/* Before anything runs that looks at it. */
+static void use_stoppable_clock(void)
+{
+    static struct mesh_clock stoppable;
+
+    real_clock = mesh__clock;
+    stoppable = *real_clock;
+    stoppable.monotonic_ns = stoppable_ns;
+    mesh__clock = &stoppable;
+}
+
+static void use_real_clock(void)
+{
+    stopped_ns = 0;
+    mesh__clock = real_clock;
+}
+
+/* Of a call that has a few milliseconds, half says nothing of how much there is to do. */
+TEST(a_short_wait_is_none_however_little_time_there_was)
+{
+    struct served served;
+    struct served_wire busy;
+    struct served_wire hasty;
+    enum mesh_status status;
+
+    use_stoppable_clock();
+    served_init(&served);
+    served.options.workers = 1;
+    served.options.default_deadline_ms = 15;
+    served_start(&served);
+    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
+    turn_until_entered(&served, &busy, 1, 1);
+    stopped_ns = mesh__now_ns();
+    served_wire_send(&hasty, &served, echo, MESH_NO_DEADLINE, NULL, 0);
+    while (served_metric("mesh_server_queue_depth") != 1) {
+        turn(&hasty, 1);
+    }
+    stopped_ns += 8 * MESH_NS_PER_MS;
+    CHECK(sem_post(&served.leave) == 0);
+    status = finish(&hasty);
+    CHECK_INT(finish(&busy), MESH_OK);
+    stopped_ns = 0;
+    served_done(&served);
+    use_real_clock();
+    CHECK_INT(status, MESH_OK);
+}
+
 TEST(work_whose_client_has_gone_is_not_begun)
 {
     struct served served;
@@ -351,6 +409,31 @@ TEST(a_request_that_is_not_complete_in_time_is_refused)
     CHECK(complete(&wire) == MESH_DEADLINE_EXCEEDED);
     CHECK(served.n_entered == 0);
     served_done(&served);
+}
+
+/* How long a client takes to send it is not how much the server has to do. */
+TEST(a_request_that_comes_slowly_to_an_idle_server_is_done)
+{
+    struct served served;
+    struct served_wire wire;
+    double started = served_metric(STARTED);
+    enum mesh_status status;
+
+    use_stoppable_clock();
+    served_init(&served);
+    served.options.default_deadline_ms = 3000;
+    served_start(&served);
+    stopped_ns = mesh__now_ns();
+    open_incomplete(&wire, &served);
+    while (served_metric(STARTED) != started + 1) {
+        turn(&wire, 1);
+    }
+    stopped_ns += 1600 * MESH_NS_PER_MS;
+    status = complete(&wire);
+    stopped_ns = 0;
+    served_done(&served);
+    use_real_clock();
+    CHECK_INT(status, MESH_OK);
 }
 
 TEST(an_answer_that_is_not_taken_in_time_ends_the_call)
