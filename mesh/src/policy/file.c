@@ -316,17 +316,22 @@ static bool read_defaults(struct mesh__policy_reader *reader, const struct mesh_
     return true;
 }
 
-/* Elsewhere the core would do what the service does, too. */
-static bool check_mode(struct mesh__policy_reader *reader, const struct mesh__json *whole)
+/* With a peer that is found by xDS, the core would do elsewhere what the service does, too. */
+static bool check_mode(struct mesh__policy_reader *reader, const struct mesh__json *json)
 {
     char expected[128];
 
-    if (reader->xds_peer == NULL || reader->mode == MESH__MODE_PROXYLESS) {
-        return true;
+    if (reader->xds_peer != NULL && reader->mode != MESH__MODE_PROXYLESS) {
+        (void)snprintf(expected, sizeof(expected), "proxyless, as %s is found by xDS",
+                       reader->xds_peer);
+        return mesh__policy_refuse_value(reader, "mode", json, expected);
     }
-    (void)snprintf(expected, sizeof(expected), "proxyless, as %s is found by xDS",
-                   reader->xds_peer);
-    return mesh__policy_refuse_value(reader, "mode", mesh__json_find(whole, "mode"), expected);
+    if (reader->only_mode != NULL && strcmp(reader->only_mode, json->text) != 0) {
+        (void)snprintf(expected, sizeof(expected), "%s, as at the start: a change takes a restart",
+                       reader->only_mode);
+        return mesh__policy_refuse_value(reader, "mode", json, expected);
+    }
+    return true;
 }
 
 /* What the rest is read by. */
@@ -350,7 +355,7 @@ static bool read_head(struct mesh__policy_reader *reader, const struct mesh__jso
         }
     }
     reader->mode = (enum mesh__policy_mode)choice;
-    return check_mode(reader, whole);
+    return check_mode(reader, mesh__json_find(whole, "mode"));
 }
 
 static bool read_top(struct mesh__policy_reader *reader, const struct mesh__json *member,

@@ -212,6 +212,7 @@ struct mesh__policies *mesh__policies_new(const struct mesh__policy_options *opt
         mesh__policies_free(policies);
         return NULL;
     }
+    policies->options.mode = mesh__policy_mode_word(policies->current); /* clients are made by it */
     return policies;
 }
 

@@ -47,6 +47,7 @@ struct mesh__policy *mesh__policy_new(const struct mesh__policy_options *options
     struct mesh__policy_reader reader = {.arena = mesh__arena_new(0),
                                          .name = options->file,
                                          .xds_peer = options->xds_peer,
+                                         .only_mode = options->mode,
                                          .error = error,
                                          .error_size = error_size};
     struct mesh__policy_file file = {0};
@@ -96,6 +97,13 @@ void mesh__policy_release(struct mesh__policy *policy)
 enum mesh__policy_mode mesh__policy_mode(const struct mesh__policy *policy)
 {
     return policy->mode;
+}
+
+const char *mesh__policy_mode_word(const struct mesh__policy *policy)
+{
+    static const char *const words[] = {"library", "istio", "proxyless"};
+
+    return words[policy->mode];
 }
 
 const struct mesh__destination_policy *mesh__policy_destination(const struct mesh__policy *policy,

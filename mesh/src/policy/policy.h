@@ -99,6 +99,7 @@ struct mesh__policy_options {
     const char *file;              /* its name, for errors */
     const struct mesh_peer *peers; /* name NULL at the end; NULL: none */
     const char *xds_peer;          /* who is found by xDS, in mode proxyless alone; NULL: nobody */
+    const char *mode;              /* the word of the only one that is right; NULL: any is */
     int settle_ms; /* from a change to a look at it; 0: 100. Of mesh__policies_new() alone. */
 };
 
@@ -117,6 +118,8 @@ struct mesh__policy *mesh__policy_hold(struct mesh__policy *policy);
 void mesh__policy_release(struct mesh__policy *policy);
 
 enum mesh__policy_mode mesh__policy_mode(const struct mesh__policy *policy);
+/* As it stands in the file. */
+const char *mesh__policy_mode_word(const struct mesh__policy *policy);
 /* Of the i-th peer. */
 const struct mesh__destination_policy *mesh__policy_destination(const struct mesh__policy *policy,
                                                                 size_t i);

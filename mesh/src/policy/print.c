@@ -43,13 +43,6 @@ static void walk(const struct mesh__policy *policy, struct form *form)
     }
 }
 
-static void add_mode(const struct mesh__policy *policy, struct mesh__text *text)
-{
-    static const char *const names[] = {"library", "istio", "proxyless"};
-
-    mesh__text_adds(text, names[mesh__policy_mode(policy)]);
-}
-
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 /* No text in a policy needs an escape: names have their shapes, values their words. */
@@ -93,7 +86,7 @@ void mesh__policy_json(const struct mesh__policy *policy, struct mesh__text *tex
                         .before = ""};
 
     mesh__text_adds(text, "{\"schema\":\"" MESH__POLICY_SCHEMA "\",\"mode\":\"");
-    add_mode(policy, text);
+    mesh__text_adds(text, mesh__policy_mode_word(policy));
     mesh__text_adds(text, "\",\"destinations\":{");
     walk(policy, &form);
     mesh__text_adds(text, "}}");
@@ -133,7 +126,7 @@ void mesh__policy_print(const struct mesh__policy *policy, struct mesh__text *te
                         .end = plain_end};
 
     mesh__text_adds(text, "mode ");
-    add_mode(policy, text);
+    mesh__text_adds(text, mesh__policy_mode_word(policy));
     mesh__text_adds(text, "\n");
     walk(policy, &form);
 }

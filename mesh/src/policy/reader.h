@@ -14,7 +14,8 @@ struct mesh__policy_reader {
     const char *name; /* of the file */
     char *error;
     size_t error_size;
-    const char *xds_peer; /* as in struct mesh__policy_options */
+    const char *xds_peer;  /* as in struct mesh__policy_options */
+    const char *only_mode; /* the same */
     enum mesh__policy_mode mode;
 };
 

@@ -247,6 +247,60 @@ TEST(a_refused_change_leaves_the_old_policy_in_force)
     end();
 }
 
+/* Once it was right, the same mistake is another one. */
+TEST(who_makes_the_same_mistake_again_is_told_again)
+{
+    uint64_t refused = reloads("refused");
+    uint64_t accepted = reloads("ok");
+
+    begin_with(1000);
+    write_text(file, "{}");
+    WAIT_FOR(reloads("refused") == refused + 1);
+    write_text(file, policy_text(1100));
+    WAIT_FOR(reloads("ok") == accepted + 1);
+    write_text(file, "{}");
+    WAIT_FOR(reloads("refused") == refused + 2);
+    WAIT_FOR(last_successful() < 1);
+    end();
+}
+
+static char line_of_error[1024];
+
+static void keep_error(void *arg, const char *line, size_t size)
+{
+    (void)arg;
+    if (strstr(line, "\"error\"") != NULL && size < sizeof(line_of_error)) {
+        memcpy(line_of_error, line, size);
+    }
+}
+
+/* Where peers are and what they are called by was settled at the start. */
+TEST(a_change_of_the_mode_is_refused_as_a_whole)
+{
+    uint64_t refused = reloads("refused");
+    uint64_t accepted = reloads("ok");
+    struct mesh__policy *policy;
+
+    mesh__log_capture(keep_error, NULL);
+    begin_with(1000);
+    write_text(file, "{\"schema\": \"mesh-policy/v1\", \"mode\": \"istio\", \"defaults\": "
+                     "{\"route\": {\"timeout\": \"1100ms\"}}}");
+    WAIT_FOR(reloads("refused") == refused + 1);
+    WAIT_FOR(last_successful() < 1);
+    CHECK_INT(timeout_now(), 1000);
+    policy = mesh__policies_take(policies);
+    CHECK_INT(mesh__policy_mode(policy), MESH__MODE_LIBRARY);
+    mesh__policy_release(policy);
+    write_text(file, policy_text(1200));
+    WAIT_FOR(timeout_now() == 1200);
+    WAIT_FOR(reloads("ok") == accepted + 1);
+    end();
+    CHECK(strstr(line_of_error,
+                 "policy.json: mode is \\\"istio\\\", expected library, as at the start: a change "
+                 "takes a restart.") != NULL);
+    mesh__log_capture(NULL, NULL);
+}
+
 /* The file is completed after the first look at it, and before the second. */
 TEST(a_half_written_file_is_looked_at_once_more)
 {
