@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams under a policy, calls that are cancelled between attempts, and policies that change. */
+#include "client_raw_peer.h"
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "core/text.h"
@@ -164,6 +165,40 @@ TEST(a_streams_retry_holds_its_place_in_the_budget_to_its_end)
     CHECK_INT(actor.n_calls, 6);
     mesh__ctx_free(fork);
     finish();
+}
+
+TEST(which_a_retry_that_has_failed_leaves_to_the_next)
+{
+    int n;
+
+    begin(RETRIES, QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    actor_follow(&actor, ACTS({.status = MESH_UNAVAILABLE}, {.status = MESH_UNAVAILABLE},
+                              {.n_messages = 1}));
+    CHECK_INT(watch(&n), MESH_OK);
+    CHECK_INT(n, 1);
+    CHECK_INT(actor.n_calls, 3);
+    finish();
+}
+
+/* Its context is gone when the endpoint changes that it has waited for. */
+TEST(a_stream_that_ends_while_it_seeks_an_endpoint_waits_no_more)
+{
+    Peer__Note note = PEER__NOTE__INIT;
+    struct raw_peer *raw = raw_peer_new_hanging();
+    struct mesh_stream *stream;
+    struct mesh_ctx *ctx;
+    char target[32];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+    governed_start(&governed, &(struct governed_options){.target = target, .destination = QUIET});
+    CHECK(governed_await_endpoints(&governed, "connecting", 1));
+    ctx = mesh__ctx_new("test", 0, mesh__in_ms(20));
+    CHECK_INT(mesh_client_open(ctx, governed.client, governed_method("Watch"), &note.base, &stream),
+              MESH_DEADLINE_EXCEEDED);
+    mesh__ctx_free(ctx);
+    raw_peer_free(raw);
+    CHECK(governed_await_endpoints(&governed, "failing", 1));
+    governed_done(&governed);
 }
 
 TEST(a_fault_ends_a_stream_before_it_begins)
