@@ -22,6 +22,7 @@ struct client_stream {
     struct mesh_ctx *messages;    /* memory of the message read last */
     /* One batch of each may be under way: the first, the peer's first metadata, the rest. */
     struct mesh__op open, initial, read, write, close, status;
+    int64_t begin_ns; /* the peer must have begun to answer by then */
     size_t n_read;
     bool reading;            /* a read was started whose result nobody has taken */
     bool read_ended;         /* the peer's messages are over */
@@ -53,11 +54,28 @@ static MESH_STATUS fail_late(struct mesh_ctx *ctx, const struct client_stream *s
                      stream->rules.client->name, stream->rules.method->name);
 }
 
+/* By the attempt's own timer. */
+static void cut(struct client_stream *stream)
+{
+    stream->attempt.deadline_ns = stream->begin_ns;
+    stream->begin_ns = MESH_NO_DEADLINE;
+    mesh__wire->call_expire(stream->attempt.wire);
+}
+
 static MESH_STATUS await(struct mesh_ctx *ctx, struct client_stream *stream, struct mesh__op *op)
 {
-    return mesh__attempt_await(ctx, &stream->attempt, op, limit(ctx, stream))
-               ? MESH_OK
-               : fail_late(ctx, stream);
+    int64_t limit_ns = limit(ctx, stream);
+
+    if (stream->initial.pending && stream->begin_ns < limit_ns) {
+        if (mesh__attempt_await(ctx, &stream->attempt, op, stream->begin_ns)) {
+            return MESH_OK;
+        }
+        if (stream->initial.pending) { /* what has begun may last */
+            cut(stream);
+        }
+    }
+    return mesh__attempt_await(ctx, &stream->attempt, op, limit_ns) ? MESH_OK
+                                                                    : fail_late(ctx, stream);
 }
 
 static MESH_STATUS fail_over(struct mesh_ctx *ctx, const struct client_stream *stream)
@@ -260,12 +278,14 @@ static void send_first(struct client_stream *stream, struct mesh__endpoint *endp
 {
     struct mesh__rules *rules = &stream->rules;
     struct wire_batch first = {.ops = WIRE_SEND_INITIAL};
-    int64_t deadline_ns = rules->values->per_try_timeout_ms > 0
-                              ? mesh__in_ms(rules->values->per_try_timeout_ms)
-                              : MESH_NO_DEADLINE;
+    int64_t per_try_ms = rules->values->per_try_timeout_ms;
 
-    mesh__attempt_start(&stream->attempt, stream->ctx, rules, endpoint,
-                        deadline_ns < rules->deadline_ns ? deadline_ns : rules->deadline_ns);
+    mesh__attempt_start(&stream->attempt, stream->ctx, rules, endpoint, rules->deadline_ns);
+    stream->begin_ns =
+        per_try_ms > 0 ? mesh__after_ms(stream->attempt.started_ns, per_try_ms) : MESH_NO_DEADLINE;
+    if (stream->begin_ns >= rules->deadline_ns) { /* the core sees to that */
+        stream->begin_ns = MESH_NO_DEADLINE;
+    }
     first.initial = mesh__attempt_metadata(stream->ctx, rules, &first.n_initial);
     if (stream->request != NULL) {
         first.ops |= WIRE_SEND_MESSAGE | WIRE_SEND_CLOSE;

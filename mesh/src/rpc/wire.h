@@ -160,6 +160,7 @@ struct wire {
     /* tag completes on the call's queue. At most one of each operation is under way at a time. */
     void (*call_start)(struct wire_call *call, const struct wire_batch *batch, void *tag);
     void (*call_cancel)(struct wire_call *call); /* any thread, any time before call_free */
+    void (*call_expire)(struct wire_call *call); /* the same, as when its deadline has passed */
     void (*call_free)(struct wire_call *call);   /* after all its tags have completed */
 
     const char *(*call_path)(

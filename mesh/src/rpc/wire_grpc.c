@@ -520,6 +520,7 @@ static const struct wire grpc_wire = {
     .call_new = call_new,
     .call_start = mesh__wire_call_start,
     .call_cancel = mesh__wire_call_cancel,
+    .call_expire = mesh__wire_call_expire,
     .call_free = mesh__wire_call_free,
     .call_path = mesh__wire_call_path,
     .call_deadline_ns = mesh__wire_call_deadline_ns,

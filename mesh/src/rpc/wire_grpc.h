@@ -84,6 +84,7 @@ bool mesh__wire_operation_done(struct wire_operation *operation, bool ok);
 /* Entries of struct wire. */
 void mesh__wire_call_start(struct wire_call *call, const struct wire_batch *batch, void *tag);
 void mesh__wire_call_cancel(struct wire_call *call);
+void mesh__wire_call_expire(struct wire_call *call);
 void mesh__wire_call_free(struct wire_call *call);
 const char *mesh__wire_call_path(const struct wire_call *call);
 int64_t mesh__wire_call_deadline_ns(const struct wire_call *call);

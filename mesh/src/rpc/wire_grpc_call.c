@@ -291,6 +291,14 @@ void mesh__wire_call_cancel(struct wire_call *call)
     }
 }
 
+/* With the core's own words. */
+void mesh__wire_call_expire(struct wire_call *call)
+{
+    mesh__wire_must(grpc_call_cancel_with_status(call->call, GRPC_STATUS_DEADLINE_EXCEEDED,
+                                                 "Deadline Exceeded", NULL),
+                    "grpc_call_cancel_with_status");
+}
+
 const char *mesh__wire_call_path(const struct wire_call *call)
 {
     return call->path == NULL ? "" : call->path;

@@ -201,6 +201,53 @@ TEST(a_stream_that_ends_while_it_seeks_an_endpoint_waits_no_more)
     governed_done(&governed);
 }
 
+/* As in Envoy: what has begun to answer is not cut, however long it lasts. */
+TEST(the_time_of_an_attempt_is_over_with_the_first_message_of_its_stream)
+{
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    begin_with(&(struct governed_options){
+        .routes = "'watch':{'service':'SELF','grpcService':'peer.Peer','methods':['Watch'],"
+                  "'timeout':'0s','retries':{'attempts':1,'perTryTimeout':'400ms'}}"});
+    actor_follow(&actor, ACTS({.n_messages = 1, .hangs = true}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_OK);
+    CHECK_INT(mesh_stream_read(mesh_ctx_timeout(governed.ctx, 700), stream, &message),
+              MESH_DEADLINE_EXCEEDED);
+    CHECK(strstr(mesh_ctx_error(governed.ctx), "did not go on in time") != NULL);
+    CHECK_INT(actor.n_hanging, 1); /* nor does the peer see an end */
+    actor_release(&actor);
+    CHECK_INT(mesh_stream_read(governed.ctx, stream, &message), MESH_OK);
+    CHECK(message == NULL);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_OK);
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+/* Who looks from time to time whether there is something new puts nothing off. */
+TEST(it_is_over_in_time_for_who_has_less_time_too)
+{
+    enum mesh_status status = MESH_DEADLINE_EXCEEDED;
+    ProtobufCMessage *message;
+    struct mesh_stream *stream;
+
+    begin_with(&(struct governed_options){
+        .routes = "'watch':{'service':'SELF','grpcService':'peer.Peer','methods':['Watch'],"
+                  "'timeout':'0s','retries':{'attempts':1,'perTryTimeout':'100ms'}}"});
+    actor_follow(&actor, ACTS({.hangs = true}, {.n_messages = 1}));
+    CHECK_INT(open_watch(&stream), MESH_OK);
+    for (int i = 0; i < 1000 && status == MESH_DEADLINE_EXCEEDED; i++) {
+        status = mesh_stream_read(mesh_ctx_timeout(governed.ctx, 10), stream, &message);
+    }
+    CHECK_INT(status, MESH_OK);
+    CHECK(message != NULL);
+    CHECK_INT(mesh_stream_finish(governed.ctx, stream), MESH_OK);
+    CHECK_INT(actor.n_calls, 2);
+    CHECK_INT(governed_count(&governed, "mesh_client_timeouts_total", "of", "attempt"), 1);
+    finish();
+}
+
 TEST(a_fault_ends_a_stream_before_it_begins)
 {
     struct mesh_stream *stream;
