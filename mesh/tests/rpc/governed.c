@@ -253,18 +253,36 @@ static void show(struct governed *governed)
     free(text.bytes);
 }
 
-bool governed_has_endpoints(struct governed *governed, const char *state, int n)
+/* How often it stands in what is shown to people. */
+static int count_shown(struct governed *governed, const char *part)
 {
     struct mesh__text text = {0};
+    int n = 0;
+
+    mesh__client_json(governed->client, &text);
+    for (const char *at = text.bytes; (at = strstr(at, part)) != NULL; at++) {
+        n++;
+    }
+    free(text.bytes);
+    return n;
+}
+
+bool governed_shows(struct governed *governed, const char *part)
+{
+    bool shows = count_shown(governed, part) > 0;
+
+    if (!shows) {
+        show(governed);
+    }
+    return shows;
+}
+
+bool governed_has_endpoints(struct governed *governed, const char *state, int n)
+{
     char look_for[64];
 
     (void)snprintf(look_for, sizeof look_for, "\"state\":\"%s\",\"ejected\"", state);
-    mesh__client_json(governed->client, &text);
-    for (const char *at = text.bytes; (at = strstr(at, look_for)) != NULL; at++) {
-        n--;
-    }
-    free(text.bytes);
-    return n == 0;
+    return count_shown(governed, look_for) == n;
 }
 
 bool governed_await_endpoints(struct governed *governed, const char *state, int n)
@@ -366,7 +384,8 @@ static void run(struct peer_call *call, void *arg)
         }
     }
     if (act.status == MESH_OK && act.n_messages == 0) {
-        (void)peer_write(call, "answer", 0);
+        act.unreadable ? (void)peer_write_bytes(call, "\xff\xff", 2)
+                       : (void)peer_write(call, "answer", 0);
     }
     end(call, &act);
 }

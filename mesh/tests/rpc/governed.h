@@ -61,6 +61,8 @@ int64_t governed_count(const struct governed *governed, const char *metric, cons
                        const char *value);
 /* Retries, whatever allowed them. */
 int64_t governed_retries(const struct governed *governed);
+/* Whether that stands in mesh__client_json(). */
+bool governed_shows(struct governed *governed, const char *part);
 /* Whether so many endpoints are in that state, a word of mesh__client_json(). */
 bool governed_has_endpoints(struct governed *governed, const char *state, int n);
 /* Waits until they are; false after 10 s. */
@@ -76,6 +78,7 @@ bool governed_await_endpoints(struct governed *governed, const char *state, int 
 /* What becomes of one call; the last act of a list goes on for ever. */
 struct act {
     enum mesh_status status; /* MESH_OK: with an answer */
+    bool unreadable;         /* the answer */
     const char *pushback;    /* the trailer; NULL: none */
     bool hangs;              /* it waits until the call is over, or actor_release() */
     bool releases;           /* those that hang go on, and this one once they have */

@@ -385,6 +385,32 @@ TEST(a_probe_that_fails_opens_it_again)
     finish();
 }
 
+TEST(people_are_shown_its_state)
+{
+    struct mesh_ctx *fork;
+    struct mesh_call *call;
+
+    begin(NO_RETRIES, OPENS_AT_3("50ms"));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_UNAVAILABLE);
+    open_it();
+    CHECK(governed_shows(&governed, "\"/peer.Peer/Ask\":{\"state\":\"closed\",\"failuresInARow\":1,"
+                                    "\"calls\":1,\"failures\":1,"));
+    CHECK(
+        governed_shows(&governed, "\"/peer.Peer/Buy\":{\"state\":\"open\",\"failuresInARow\":0,"));
+    actor_follow(&actor, ACTS({.hangs = true}));
+    fork = mesh_ctx_fork(governed.ctx);
+    do {
+        call = governed_begin(&governed, fork, "Buy");
+    } while (changes("Buy", "half-open") == 0); /* until then it is refused */
+    CHECK(governed_shows(&governed, "\"/peer.Peer/Buy\":{\"state\":\"half-open\","));
+    CHECK(governed_shows(&governed, "\"probes\":1}"));
+    CHECK(peer_await(&actor.n_hanging, 1));
+    actor_release(&actor);
+    CHECK_INT(governed_end(fork, call), MESH_OK);
+    mesh__ctx_free(fork);
+    finish();
+}
+
 TEST(no_more_than_the_probes_are_let_through)
 {
     enum { CALLS = 5 };
