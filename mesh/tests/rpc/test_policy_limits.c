@@ -11,6 +11,8 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define QUIET NO_BREAKER "," NO_EJECTION
 
@@ -51,11 +53,11 @@ struct calls {
 };
 
 /* Starts so many that hang. */
-static void hold(struct calls *calls, int n)
+static void hold(struct calls *calls, const char *method, int n)
 {
     for (calls->n = 0; calls->n < n; calls->n++) {
         calls->forks[calls->n] = mesh_ctx_fork(to_hanging.ctx);
-        calls->calls[calls->n] = governed_begin(&to_hanging, calls->forks[calls->n], "Buy");
+        calls->calls[calls->n] = governed_begin(&to_hanging, calls->forks[calls->n], method);
     }
     CHECK(peer_await(&hanging.n_hanging, n));
 }
@@ -89,7 +91,7 @@ TEST(no_more_workers_wait_for_a_peer_than_its_limit)
     struct calls calls;
 
     begin(QUIET ",'workerLimit':2", 0, NULL);
-    hold(&calls, 2);
+    hold(&calls, "Buy", 2);
     CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
     CHECK_INT(hanging.n_calls, 2);
     CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
@@ -103,7 +105,7 @@ TEST(without_a_limit_it_is_half_of_the_workers)
     struct calls calls;
 
     begin(QUIET, 6, NULL);
-    hold(&calls, 3);
+    hold(&calls, "Buy", 3);
     CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
     CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
     let_go(&calls);
@@ -116,13 +118,13 @@ TEST(all_peers_together_have_a_limit_too)
     struct calls calls;
 
     begin(QUIET ",'workerLimit':10", 0, &waiting);
-    hold(&calls, 2);
+    hold(&calls, "Buy", 2);
     CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
     let_go(&calls);
     finish();
 
     begin(QUIET ",'workerLimit':10", 0, &waiting);
-    hold(&calls, 3);
+    hold(&calls, "Buy", 3);
     CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
     CHECK(is_refused(&to_other, "WORKER_LIMIT", "worker_limit"));
     CHECK_INT(other.n_calls, 0);
@@ -235,7 +237,7 @@ TEST(who_has_waited_in_vain_is_refused)
     struct calls calls;
 
     begin(QUIET ",'workerLimit':1", 0, NULL);
-    hold(&calls, 1);
+    hold(&calls, "Buy", 1);
     send_customer(&customer);
     await_customer(&customer);
     CHECK_INT(customer.status, MESH_UNAVAILABLE);
@@ -253,7 +255,7 @@ TEST(a_thread_with_another_call_under_way_does_not_wait)
     struct calls calls;
 
     begin(QUIET ",'workerLimit':1", 0, NULL);
-    hold(&calls, 1);
+    hold(&calls, "Buy", 1);
     for (int i = 0; i < TRIES && least_ns >= PLACE_MS * MESH_NS_PER_MS; i++) {
         int64_t began_ns = mesh__now_ns();
 
@@ -272,7 +274,7 @@ TEST(who_serves_no_call_takes_no_place)
 
     begin(QUIET ",'workerLimit':1", 0, &waiting);
     to_hanging.ctx->scope->serves = false; /* a job */
-    hold(&calls, 3);
+    hold(&calls, "Buy", 3);
     CHECK(to_hanging.client->workers.used == 0 && waiting.used == 0);
     CHECK_INT(governed_call(&to_other, "Buy"), MESH_OK);
     let_go(&calls);
@@ -297,7 +299,7 @@ TEST(refusals_of_the_limits_open_no_breaker)
         (void)snprintf(destination, sizeof destination,
                        NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':1},%s", rows[i].limit);
         begin(destination, 0, NULL);
-        hold(&calls, 1);
+        hold(&calls, "Buy", 1);
         for (int n = 0; n < 3; n++) {
             CHECK(is_refused(&to_hanging, rows[i].reason, rows[i].word));
         }
@@ -306,6 +308,83 @@ TEST(refusals_of_the_limits_open_no_breaker)
         finish();
     }
 }
+
+/* ---- probes at the limit -------------------------------------------------------------------- */
+
+#define PROBES_2(open_duration)                                                                    \
+    NO_EJECTION ",'workerLimit':1,'circuitBreaker':{'consecutiveFailures':1,'openDuration':"       \
+                "'" open_duration "','halfOpenCalls':2}"
+
+static char policy_file[64];
+
+/* The breaker of Buy is half-open, and stays so; a call of another method holds the only place. */
+static void begin_half_open(struct calls *calls)
+{
+    static const char no_retries[] = "'retries':{'attempts':0}";
+    int fd;
+
+    (void)snprintf(policy_file, sizeof policy_file, "/tmp/mesh-policy-XXXXXX");
+    fd = mkstemp(policy_file);
+    CHECK(fd >= 0 && close(fd) == 0);
+    actor_start(&hanging, ACTS({.status = MESH_UNAVAILABLE}), 0);
+    actor_start(&other, ACTS({0}), 0);
+    governed_start(&to_hanging, &(struct governed_options){.target = actor_target(&hanging),
+                                                           .route = no_retries,
+                                                           .destination = PROBES_2("10ms"),
+                                                           .file = policy_file});
+    governed_start(&to_other, &(struct governed_options){.target = actor_target(&other)});
+    CHECK(governed_await_endpoints(&to_hanging, "ready", 1));
+    CHECK_INT(governed_call(&to_hanging, "Buy"), MESH_UNAVAILABLE);
+    actor_follow(&hanging, ACTS({.hangs = true}));
+    hold(calls, "Ask", 1);
+    while (!is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit")) {
+        (void)sched_yield(); /* its breaker is open still */
+    }
+    governed_change(&to_hanging, no_retries, PROBES_2("60s"));
+    CHECK(governed_shows(&to_hanging, "/Buy\":{\"state\":\"half-open\""));
+}
+
+TEST(a_probe_that_finds_no_place_gives_its_own_back_once)
+{
+    struct calls calls;
+
+    begin_half_open(&calls);
+    for (int i = 0; i < 3; i++) { /* more often than there are probes */
+        CHECK(is_refused(&to_hanging, "WORKER_LIMIT", "worker_limit"));
+        CHECK(governed_shows(&to_hanging, "/Buy\":{\"state\":\"half-open\",\"failuresInARow\":0,"
+                                          "\"calls\":0,\"failures\":0,\"slowCalls\":0,"
+                                          "\"probes\":0}"));
+    }
+    CHECK_INT(hanging.n_calls, 2);
+    let_go(&calls);
+    hanging.released = false;
+    to_hanging.ctx->scope->serves = false; /* no limit but that of the probes */
+    hold(&calls, "Buy", 2);
+    CHECK(is_refused(&to_hanging, "CIRCUIT_OPEN", "circuit_open"));
+    let_go(&calls);
+    CHECK(governed_shows(&to_hanging, "/Buy\":{\"state\":\"closed\""));
+    finish();
+}
+
+/* Meanwhile others would be turned away. */
+TEST(a_probe_does_not_wait_for_a_place)
+{
+    struct customer customer;
+    struct calls calls;
+    bool waited;
+
+    begin_half_open(&calls);
+    send_customer(&customer);
+    waited = !atomic_load(&customer.over);
+    await_customer(&customer);
+    CHECK(!waited);
+    CHECK_INT(customer.status, MESH_UNAVAILABLE);
+    CHECK_TEXT(customer.reason, "WORKER_LIMIT");
+    let_go(&calls);
+    finish();
+}
+
+/* ---- what else is limited, and what counts --------------------------------------------------- */
 
 /* A whole call counts, its pauses included. */
 TEST(a_call_that_pauses_before_a_retry_holds_its_worker)
@@ -332,7 +411,7 @@ TEST(no_more_attempts_are_in_flight_than_http2MaxRequests)
     struct calls calls;
 
     begin(QUIET ",'connectionPool':{'http':{'http2MaxRequests':2}}", 0, NULL);
-    hold(&calls, 2);
+    hold(&calls, "Buy", 2);
     CHECK(is_refused(&to_hanging, "REQUEST_LIMIT", "request_limit"));
     CHECK_INT(hanging.n_calls, 2);
     let_go(&calls);
