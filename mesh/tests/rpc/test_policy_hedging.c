@@ -53,6 +53,18 @@ static int64_t attempts(const char *code)
     return governed_count(&governed, "mesh_client_attempts_total", "code", code);
 }
 
+static int64_t faults(const char *kind)
+{
+    return governed_count(&governed, "mesh_client_faults_total", "kind", kind);
+}
+
+/* The calls of this thread do what is due. */
+static void go_on(void)
+{
+    (void)mesh__queue_turn(mesh__in_ms(10));
+    (void)mesh__calls_step();
+}
+
 /* ---- hedging -------------------------------------------------------------------------------- */
 
 TEST(a_second_attempt_wins_over_a_slow_one_which_is_cancelled)
@@ -114,6 +126,22 @@ TEST(no_more_attempts_than_maxAttempts_run_at_the_same_time)
     finish();
 }
 
+/* It was this side that has ended them. */
+TEST(attempts_that_have_lost_eject_no_endpoint)
+{
+    begin(HEDGED_TO("2"),
+          NO_BREAKER ",'outlierDetection':{'consecutive5xxErrors':1,'consecutiveGatewayErrors':1,"
+                     "'maxEjectionPercent':100}");
+    actor_follow(&actor, ACTS({.hangs = true}, {0}));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_OK);
+    CHECK_INT(attempts("CANCELLED"), 1);
+    actor_follow(&actor, ACTS({.hangs = true}, {.status = MESH_NOT_FOUND}));
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_NOT_FOUND);
+    CHECK_INT(attempts("CANCELLED"), 2);
+    CHECK_INT(governed_count(&governed, "mesh_client_ejections_total", NULL, NULL), 0);
+    finish();
+}
+
 TEST(only_methods_without_side_effects_are_hedged)
 {
     begin("'hedging':{'delay':'30ms'}", QUIET);
@@ -154,8 +182,7 @@ TEST(a_hedge_holds_its_place_in_the_budget_while_it_is_under_way)
             calls[i] = governed_begin(&governed, forks[i], "Ask");
         }
         while (hedges("sent") + too_many_hedges() < round * CALLS) { /* each wants one */
-            (void)mesh__queue_turn(mesh__in_ms(10));
-            (void)mesh__calls_step();
+            go_on();
         }
         CHECK_INT(hedges("sent"), round);
         actor_release(&actor);
@@ -163,6 +190,61 @@ TEST(a_hedge_holds_its_place_in_the_budget_while_it_is_under_way)
             CHECK_INT(governed_end(forks[i], calls[i]), MESH_OK);
             mesh__ctx_free(forks[i]);
         }
+    }
+    finish();
+}
+
+/* Those of three calls find no room among the requests; that of a later one does. */
+TEST(a_hedge_that_has_found_no_endpoint_holds_no_place)
+{
+    enum { CALLS = 3 };
+    struct mesh_ctx *forks[CALLS];
+    struct mesh_call *calls[CALLS];
+
+    begin(HEDGED_TO("2"), QUIET ",'connectionPool':{'http':{'http2MaxRequests':3}},"
+                                "'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    actor_follow(&actor,
+                 ACTS({.hangs = true}, {.hangs = true}, {.hangs = true}, {.hangs = true}, {0}));
+    for (int i = 0; i < CALLS; i++) {
+        forks[i] = mesh_ctx_fork(governed.ctx);
+        calls[i] = governed_begin(&governed, forks[i], "Ask");
+    }
+    while (hedges("sent") + too_many_hedges() < CALLS) { /* each wants one */
+        go_on();
+    }
+    CHECK_INT(too_many_hedges(), 0);
+    CHECK(peer_await(&actor.n_calls, CALLS));
+    mesh__ctx_free(forks[1]); /* two are given up, the first one stays */
+    mesh__ctx_free(forks[2]);
+    forks[1] = mesh_ctx_fork(governed.ctx);
+    calls[1] = governed_begin(&governed, forks[1], "Ask");
+    CHECK_INT(governed_end(forks[1], calls[1]), MESH_OK);
+    CHECK_INT(hedges("won"), 1);
+    actor_release(&actor);
+    CHECK_INT(governed_end(forks[0], calls[0]), MESH_OK);
+    mesh__ctx_free(forks[1]);
+    mesh__ctx_free(forks[0]);
+    finish();
+}
+
+TEST(a_hedge_that_has_won_holds_no_place_though_nobody_waits_for_its_call)
+{
+    struct mesh_ctx *forks[2];
+    struct mesh_call *calls[2];
+
+    begin(HEDGED_TO("2"), QUIET ",'retryBudget':{'percent':0,'minRetryConcurrency':1}");
+    for (int64_t i = 0; i < 2; i++) {
+        actor_follow(&actor, ACTS({.hangs = true}, {0}));
+        forks[i] = mesh_ctx_fork(governed.ctx);
+        calls[i] = governed_begin(&governed, forks[i], "Ask");
+        while (hedges("won") + too_many_hedges() == i) {
+            go_on();
+        }
+        CHECK_INT(too_many_hedges(), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(governed_end(forks[i], calls[i]), MESH_OK);
+        mesh__ctx_free(forks[i]);
     }
     finish();
 }
@@ -184,8 +266,7 @@ TEST(a_hedge_that_fails_leaves_the_first_attempt_alone)
     actor_follow(&actor, ACTS({.hangs = true}, {.status = MESH_UNAVAILABLE}));
     call = governed_begin(&governed, governed.ctx, "Ask");
     while (governed_count(&governed, "mesh_client_attempts_total", "code", "UNAVAILABLE") == 0) {
-        (void)mesh__queue_turn(mesh__in_ms(10));
-        (void)mesh__calls_step();
+        go_on();
     }
     actor_release(&actor);
     CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
@@ -208,14 +289,12 @@ static bool heard_in_time(const char *pushback, struct mesh_call **ret_call)
                               {.status = MESH_UNAVAILABLE, .pushback = pushback}, {0}));
     *ret_call = governed_begin(&governed, governed.ctx, "Ask");
     while (hedges("sent") == 0) {
-        (void)mesh__queue_turn(mesh__in_ms(10));
-        (void)mesh__calls_step();
+        go_on();
     }
     start_ns = mesh__now_ns();
     while (governed_count(&governed, "mesh_client_attempts_total", "code", "UNAVAILABLE") == 0 &&
            hedges("sent") == 1) {
-        (void)mesh__queue_turn(mesh__in_ms(10));
-        (void)mesh__calls_step();
+        go_on();
     }
     return peer_ms_since(start_ns) < 80 && hedges("sent") == 1;
 }
@@ -239,8 +318,7 @@ TEST(a_hedge_whose_peer_says_so_is_followed_by_no_other_attempt)
     int64_t start_ns = mesh__now_ns();
 
     while (peer_ms_since(start_ns) < 250) { /* another one would be due twice */
-        (void)mesh__queue_turn(mesh__in_ms(10));
-        (void)mesh__calls_step();
+        go_on();
     }
     actor_release(&actor);
     CHECK_INT(governed_end(governed.ctx, call), MESH_UNAVAILABLE);
@@ -257,6 +335,45 @@ TEST(a_hedge_that_is_pushed_back_puts_off_the_next_one)
     CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
     CHECK(peer_ms_since(start_ns) >= 400);
     CHECK_INT(hedges("won"), 1);
+    finish();
+}
+
+TEST(pushback_that_stops_ends_a_hedge_that_a_fault_holds_back)
+{
+    struct mesh_call *call;
+
+    begin("'timeout':'20s'," HEDGED_TO("2") ",'fault':{'delay':{'fixedDelay':'2s'}}", QUIET);
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_UNAVAILABLE, .pushback = "-1"}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    while (faults("delay") < 2) { /* the first attempt is under way, the hedge is not */
+        go_on();
+    }
+    actor_release(&actor);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_UNAVAILABLE);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx), "as told");
+    CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
+    CHECK_INT(actor.n_calls, 1);
+    finish();
+}
+
+/* A peer of ours whose own attempts are spent counts for no breaker; this one is another. */
+TEST(an_answer_that_cannot_be_read_counts_whatever_has_become_of_a_hedge)
+{
+    struct mesh_call *call;
+
+    begin(HEDGED_TO("2"), NO_EJECTION ",'circuitBreaker':{'consecutiveFailures':1,"
+                                      "'openDuration':'60s'}");
+    actor_follow(&actor, ACTS({.hangs = true, .unreadable = true},
+                              {.status = MESH_UNAVAILABLE, .as_ours = true, .pushback = "-1"}));
+    call = governed_begin(&governed, governed.ctx, "Ask");
+    while (attempts("UNAVAILABLE") == 0) {
+        go_on();
+    }
+    actor_release(&actor);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_INTERNAL);
+    CHECK(strstr(mesh_ctx_error(governed.ctx), "bad answer to Ask") != NULL);
+    CHECK_INT(governed_call(&governed, "Ask"), MESH_UNAVAILABLE);
+    CHECK_TEXT(governed_reason(&governed), "CIRCUIT_OPEN");
     finish();
 }
 
@@ -283,11 +400,6 @@ TEST(a_retry_that_wins_after_a_hedge_is_no_hedge_that_wins)
 }
 
 /* ---- faults --------------------------------------------------------------------------------- */
-
-static int64_t faults(const char *kind)
-{
-    return governed_count(&governed, "mesh_client_faults_total", "kind", kind);
-}
 
 TEST(an_abort_sends_nothing_is_final_and_counts_nowhere)
 {
