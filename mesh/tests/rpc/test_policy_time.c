@@ -4,6 +4,7 @@
 #include "core/ctx_impl.h"
 #include "governed.h"
 #include "mesh/stream.h"
+#include "rpc/wire.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -108,6 +109,31 @@ TEST(the_timer_of_an_attempt_makes_room_for_one_that_is_answered)
     CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
     CHECK_INT(actor.n_calls, 2);
     finish();
+}
+
+/* What is told to end has ended by then: the peer learns of it too late. */
+static void cancel_too_late(struct wire_call *call)
+{
+    (void)call;
+    actor_release(&actor);
+}
+
+TEST(what_the_peer_says_as_the_timer_of_an_attempt_fires_is_heard)
+{
+    static struct wire late; /* a failed check leaves it in force */
+    const struct wire *real = mesh__wire;
+
+    late = *real;
+    late.call_cancel = cancel_too_late;
+    mesh__wire = &late;
+    begin("'timeout':'20s','retries':{'attempts':1,'perTryTimeout':'100ms','backoff':'1ms'}");
+    actor_follow(&actor, ACTS({.hangs = true, .status = MESH_NOT_FOUND}));
+    CHECK_INT(governed_call(&governed, "Buy"), MESH_NOT_FOUND);
+    CHECK_TEXT(mesh_ctx_error(governed.ctx), "as told");
+    CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(timeouts("attempt"), 0);
+    finish();
+    mesh__wire = real;
 }
 
 /* Not that of the attempt alone: what goes on further down may outlive an attempt, not the call. */
