@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/ctx_impl.h"
 #include "governed.h"
+#include "rpc/client_call.h"
 #include "rpc/client_transport.h"
 #include "rpc/wire.h"
 #include "test.h"
@@ -108,6 +109,46 @@ TEST(one_that_fails_in_a_row_is_ejected_and_comes_back)
     finish();
 }
 
+TEST(people_are_shown_which_one_is_ejected)
+{
+    char part[100];
+
+    begin(NO_RETRIES, NO_BREAKER ",'loadBalancer':'ROUND_ROBIN','outlierDetection':"
+                                 "{'consecutiveGatewayErrors':1,'baseEjectionTime':'60s'}");
+    actor_follow(&actors[0], ACTS({.status = MESH_UNAVAILABLE}));
+    while (governed_call(&governed, "Buy") == MESH_OK) {
+    }
+    (void)snprintf(part, sizeof part,
+                   "\"address\":\"ipv4:%s\",\"state\":\"ready\",\"ejected\":true,",
+                   actor_target(&actors[0]));
+    CHECK(governed_shows(&governed, part));
+    (void)snprintf(part, sizeof part,
+                   "\"address\":\"ipv4:%s\",\"state\":\"ready\",\"ejected\":false,",
+                   actor_target(&actors[1]));
+    CHECK(governed_shows(&governed, part));
+    finish();
+}
+
+TEST(attempts_that_go_to_any_endpoint_as_all_are_ejected_are_counted)
+{
+    begin(NO_RETRIES, NO_BREAKER ",'outlierDetection':{'consecutiveGatewayErrors':1,"
+                                 "'baseEjectionTime':'60s','maxEjectionPercent':100}");
+    actor_follow(&actors[0], ACTS({.status = MESH_UNAVAILABLE}));
+    actor_follow(&actors[1], ACTS({.status = MESH_UNAVAILABLE}));
+    for (int64_t i = 1; i <= 2; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_UNAVAILABLE);
+        CHECK_INT(governed_count(&governed, "mesh_client_ejections_total", NULL, NULL), i);
+    }
+    CHECK_INT(governed_count(&governed, "mesh_client_panics_total", NULL, NULL), 0);
+    actor_follow(&actors[0], ACTS({0}));
+    actor_follow(&actors[1], ACTS({0}));
+    for (int64_t i = 1; i <= 3; i++) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+        CHECK_INT(governed_count(&governed, "mesh_client_panics_total", NULL, NULL), i);
+    }
+    finish();
+}
+
 TEST(when_all_are_down_calls_fail_soon_and_are_reached_once_one_is_back)
 {
     int64_t start_ns;
@@ -142,12 +183,35 @@ TEST(one_that_is_down_fails_no_call_of_a_method_that_is_retried)
     finish();
 }
 
+/* ---- peers in bytes ------------------------------------------------------------------------- */
+
+static const struct raw_bytes nothing;
+
+/* Without a health service; each call has that answer. */
+static struct raw_peer *peer_of_bytes(const struct raw_bytes *answer, enum raw_end end)
+{
+    static struct raw_bytes settings, watch; /* the peer reads them as long as it lives */
+    struct raw_bytes block = {0};
+
+    settings.size = 0;
+    watch.size = 0;
+    raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
+    raw_header(&block, ":status", "200");
+    raw_header(&block, "content-type", "application/grpc");
+    raw_header(&block, "grpc-status", "12");
+    raw_frame(&watch, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, &block);
+    return raw_peer_new_watched(&settings, &watch, answer, end);
+}
+
+static void write_target(const struct raw_peer *raw, char *ret_target, size_t size)
+{
+    (void)snprintf(ret_target, size, "127.0.0.1:%d", raw_peer_port(raw));
+}
+
 /* ---- those that cannot be reached ----------------------------------------------------------- */
 
 #define RUNS 10
 #define IN_TIME_MS 100
-
-static const struct raw_bytes nothing;
 
 /* Of several calls none fails sooner, and one as soon: a busy machine may hold up any. */
 static bool finds_none_after(int64_t ms)
@@ -175,7 +239,7 @@ static void begin_raw(const struct raw_peer *raw)
 {
     char target[32];
 
-    (void)snprintf(target, sizeof target, "127.0.0.1:%d", raw_peer_port(raw));
+    write_target(raw, target, sizeof target);
     begin_at(target);
 }
 
@@ -259,6 +323,117 @@ TEST(a_probe_makes_all_endpoints_connect_at_once)
     mesh__wire = real_wire;
 }
 
+/* ---- from one that fails to another -----------------------------------------------------------
+ */
+
+/* The second endpoint is at that port. */
+static void begin_beside(const struct raw_peer *raw, int port, const char *retry_on)
+{
+    char target[64];
+    char route[200];
+
+    (void)snprintf(target, sizeof target, "127.0.0.1:%d,127.0.0.1:%d", raw_peer_port(raw), port);
+    (void)snprintf(route, sizeof route,
+                   "'timeout':'20s','retries':{'attempts':5,'backoff':'1s','retryOn':['%s']}",
+                   retry_on);
+    governed_start(&governed, &(struct governed_options){.target = target,
+                                                         .route = route,
+                                                         .destination = QUIET
+                                                         ",'loadBalancer':'ROUND_ROBIN'"});
+}
+
+/* One of two calls goes to the peer in bytes first, and then for this reason to the other. */
+static void check_retried(const char *reason)
+{
+    int n_calls = 0;
+
+    CHECK(governed_await_endpoints(&governed, "ready", 2));
+    while (governed_count(&governed, "mesh_client_retries_total", "reason", reason) == 0) {
+        CHECK_INT(governed_call(&governed, "Buy"), MESH_OK);
+        n_calls++;
+    }
+    CHECK_INT(governed_retries(&governed), 1);
+    CHECK_INT(actors[0].n_calls, n_calls);
+    CHECK_INT(actors[0].n_retried, 1);
+}
+
+/* Above the watch of its health, which had the first stream. */
+TEST(a_call_that_goaway_leaves_out_is_answered_by_another_endpoint)
+{
+    const struct raw_bytes after_the_first = {8, {0, 0, 0, 1, 0, 0, 0, 0}};
+    struct raw_bytes goaway = {0};
+    struct raw_peer *raw;
+
+    raw_frame(&goaway, RAW_GOAWAY, 0, 0, &after_the_first);
+    raw = peer_of_bytes(&goaway, RAW_CLOSE);
+    actor_start(&actors[0], ACTS({0}), 0);
+    begin_beside(raw, peer_port(actors[0].peer), "refused-stream");
+    check_retried("refused-stream");
+    governed_done(&governed);
+    actor_stop(&actors[0]);
+    raw_peer_free(raw);
+}
+
+static const char *pinged; /* the address of the only peer that is */
+
+static struct wire_channel *ping_soon(const char *target,
+                                      const struct wire_channel_options *options)
+{
+    struct wire_channel_options own = *options;
+
+    if (strcmp(target, pinged) == 0) {
+        own.keepalive_ms = 50;
+        own.keepalive_timeout_ms = 50;
+    }
+    return real_wire->channel_new(target, &own);
+}
+
+/* Its connection is there, and nothing more. */
+TEST(a_call_whose_peer_answers_no_ping_is_answered_by_another_endpoint)
+{
+    static struct wire pinging; /* a failed check leaves it in force */
+    struct raw_peer *raw = peer_of_bytes(&nothing, RAW_STAY);
+    char address[40];
+
+    (void)snprintf(address, sizeof address, "ipv4:127.0.0.1:%d", raw_peer_port(raw));
+    pinged = address;
+    real_wire = mesh__wire;
+    pinging = *real_wire;
+    pinging.channel_new = ping_soon;
+    mesh__wire = &pinging;
+    actor_start(&actors[0], ACTS({0}), 0);
+    begin_beside(raw, peer_port(actors[0].peer), "reset");
+    check_retried("reset");
+    governed_done(&governed);
+    actor_stop(&actors[0]);
+    mesh__wire = real_wire;
+    raw_peer_free(raw);
+}
+
+/* One hangs while it connects, the other one is down for a moment. */
+TEST(a_call_that_has_waited_for_a_connection_is_answered_by_another_endpoint)
+{
+    struct raw_peer *raw = raw_peer_new_hanging();
+    struct mesh_call *call;
+    int port;
+
+    actor_start(&actors[0], ACTS({0}), 0);
+    port = peer_port(actors[0].peer);
+    actor_stop(&actors[0]);
+    begin_beside(raw, port, "connect-failure");
+    call = governed_begin(&governed, governed.ctx, "Buy");
+    while (governed_retries(&governed) == 0) {
+        (void)mesh__queue_turn(mesh__in_ms(10));
+        (void)mesh__calls_step();
+    }
+    actor_start(&actors[0], ACTS({0}), port);
+    CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
+    CHECK_INT(actors[0].n_retried, 1);
+    governed_done(&governed);
+    actor_stop(&actors[0]);
+    raw_peer_free(raw);
+}
+
 /* ---- those that come and go ----------------------------------------------------------------- */
 
 static void write_addresses(const char *path, const char *first, const char *second)
@@ -314,44 +489,25 @@ TEST(a_new_endpoint_gets_calls_and_a_removed_one_drains_without_a_failed_call)
     finish();
 }
 
-/* It resets every call, and stays ready. */
-static struct raw_peer *peer_that_resets(char *ret_target, size_t size)
-{
-    static struct raw_bytes settings, watch, reset; /* the peer reads them as long as it lives */
-    struct raw_bytes block = {0};
-    struct raw_bytes internal_error = {0};
-    struct raw_peer *raw;
-
-    settings.size = 0;
-    watch.size = 0;
-    reset.size = 0;
-    raw_frame(&settings, RAW_SETTINGS, 0, 0, &nothing);
-    raw_header(&block, ":status", "200");
-    raw_header(&block, "content-type", "application/grpc");
-    raw_header(&block, "grpc-status", "12"); /* it has no health service */
-    raw_frame(&watch, RAW_HEADERS, RAW_END_HEADERS | RAW_END_STREAM, 1, &block);
-    raw_add(&internal_error, (const uint8_t[]){0, 0, 0, 2}, 4);
-    raw_frame(&reset, RAW_RST_STREAM, 0, 3, &internal_error);
-    raw = raw_peer_new_watched(&settings, &watch, &reset, RAW_STAY);
-    (void)snprintf(ret_target, size, "127.0.0.1:%d", raw_peer_port(raw));
-    return raw;
-}
-
 /* The look-up of all three seconds would find it, too, but later. */
 TEST(a_failure_of_the_transport_looks_for_other_endpoints_at_once)
 {
+    const struct raw_bytes internal_error = {4, {0, 0, 0, 2}};
+    struct raw_bytes reset = {0};
     bool in_time = false;
 
+    raw_frame(&reset, RAW_RST_STREAM, 0, 3, &internal_error);
     actor_start(&actors[0], ACTS({0}), 0);
     for (int i = 0; i < 5 && !in_time; i++) { /* a busy machine may hold up any */
         char path[] = "/tmp/mesh-endpoints-XXXXXX";
         char target[sizeof path + 5];
         char old[32];
-        struct raw_peer *raw = peer_that_resets(old, sizeof old);
+        struct raw_peer *raw = peer_of_bytes(&reset, RAW_STAY);
         int fd = mkstemp(path);
         int64_t limit_ns;
 
         CHECK(fd >= 0 && close(fd) == 0);
+        write_target(raw, old, sizeof old);
         write_addresses(path, old, "");
         (void)snprintf(target, sizeof target, "file:%s", path);
         begin_at(target);
