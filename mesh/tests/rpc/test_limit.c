@@ -195,6 +195,51 @@ TEST(who_came_first_is_served_first)
     CHECK(has_got(second));
 }
 
+#define LEVELS 100000 /* so that the moment is long enough to be met */
+
+static struct mesh__limit levels[LEVELS]; /* each above the one before */
+
+static atomic_bool passed;
+
+static void *pass_by(void *arg)
+{
+    if (mesh__limit_take(arg)) {
+        mesh__limit_give(arg);
+    }
+    passed = true;
+    return arg;
+}
+
+/* The place is given back while it is held, on its way, by who gets none at the end. */
+TEST(a_place_that_somebody_has_held_for_a_moment_goes_to_who_waits_for_it)
+{
+    static struct mesh__limit all = {.max = 1};
+    static struct mesh__limit *const last = &levels[LEVELS - 1];
+    struct mesh__limit other = {.above = &all};
+
+    for (size_t i = 0; i < LEVELS; i++) {
+        levels[i] = (struct mesh__limit){.above = i + 1 < LEVELS ? &levels[i + 1] : &all, .max = 1};
+    }
+    levels[0].n_waiting = 1; /* somebody whom this does not help */
+    for (int i = 0; i < 20; i++) {
+        pthread_t waits, passes;
+
+        CHECK(mesh__limit_take(&other));
+        waits = begin_to_wait(last);
+        passed = false;
+        CHECK_INT(pthread_create(&passes, NULL, pass_by, &levels[0]), 0);
+        while (levels[0].used == 0 && !passed) {
+        }
+        while (levels[0].used > 0) { /* until it has met the full one and goes back */
+        }
+        mesh__limit_give(&other);
+        CHECK(has_got(passes));
+        CHECK_INT(all.used, 1);
+        CHECK(has_got(waits));
+        mesh__limit_give(last);
+    }
+}
+
 static void *wait_often(void *arg)
 {
     for (int i = 0; i < 2000; i++) {
