@@ -161,6 +161,7 @@ TEST(hedges_are_inside_of_the_budget)
     CHECK_INT(actor.n_calls, 1);
     CHECK_INT(hedges("sent"), 0);
     CHECK_INT(too_many_hedges(), 1);
+    CHECK_INT(governed.client->requests.used, 0);
     finish();
 }
 
@@ -200,6 +201,7 @@ TEST(a_hedge_that_has_found_no_endpoint_holds_no_place)
     enum { CALLS = 3 };
     struct mesh_ctx *forks[CALLS];
     struct mesh_call *calls[CALLS];
+    int64_t start_ns;
 
     begin(HEDGED_TO("2"), QUIET ",'connectionPool':{'http':{'http2MaxRequests':3}},"
                                 "'retryBudget':{'percent':0,'minRetryConcurrency':1}");
@@ -209,19 +211,19 @@ TEST(a_hedge_that_has_found_no_endpoint_holds_no_place)
         forks[i] = mesh_ctx_fork(governed.ctx);
         calls[i] = governed_begin(&governed, forks[i], "Ask");
     }
-    while (hedges("sent") + too_many_hedges() < CALLS) { /* each wants one */
+    CHECK(peer_await(&actor.n_calls, CALLS));
+    start_ns = mesh__now_ns();
+    while (peer_ms_since(start_ns) < 150) { /* each wants one */
         go_on();
     }
-    CHECK_INT(too_many_hedges(), 0);
-    CHECK(peer_await(&actor.n_calls, CALLS));
+    CHECK_INT(hedges("sent") + too_many_hedges(), 0);
+    CHECK(governed_shows(&governed, "\"retryBudget\":{\"inFlight\":0,"));
     mesh__ctx_free(forks[1]); /* two are given up, the first one stays */
     mesh__ctx_free(forks[2]);
     forks[1] = mesh_ctx_fork(governed.ctx);
     calls[1] = governed_begin(&governed, forks[1], "Ask");
     CHECK_INT(governed_end(forks[1], calls[1]), MESH_OK);
     CHECK_INT(hedges("won"), 1);
-    actor_release(&actor);
-    CHECK_INT(governed_end(forks[0], calls[0]), MESH_OK);
     mesh__ctx_free(forks[1]);
     mesh__ctx_free(forks[0]);
     finish();
@@ -255,6 +257,7 @@ TEST(hedges_count_as_attempts_in_flight)
     actor_follow(&actor, ACTS({.hangs = true}));
     CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
     CHECK_INT(actor.n_calls, 1);
+    CHECK_INT(hedges("sent"), 0);
     finish();
 }
 
@@ -350,7 +353,6 @@ TEST(pushback_that_stops_ends_a_hedge_that_a_fault_holds_back)
     }
     actor_release(&actor);
     CHECK_INT(governed_end(governed.ctx, call), MESH_UNAVAILABLE);
-    CHECK_TEXT(mesh_ctx_error(governed.ctx), "as told");
     CHECK_TEXT(governed_reason(&governed), "RETRIES_EXHAUSTED");
     CHECK_INT(actor.n_calls, 1);
     finish();
@@ -592,16 +594,6 @@ TEST(an_attempt_that_has_lost_gives_its_place_back_before_its_call_is_waited_for
     CHECK_INT(hedges("won"), 1);
     CHECK_INT(governed.client->requests.used, 0);
     CHECK_INT(governed_end(governed.ctx, call), MESH_OK);
-    finish();
-}
-
-TEST(a_hedge_that_finds_no_place_was_not_sent)
-{
-    begin(HEDGED, QUIET ",'connectionPool':{'http':{'http2MaxRequests':1}}");
-    actor_follow(&actor, ACTS({.hangs = true}));
-    CHECK_INT(governed_call_within(&governed, "Ask", 300), MESH_DEADLINE_EXCEEDED);
-    CHECK_INT(actor.n_calls, 1);
-    CHECK_INT(hedges("sent"), 0);
     finish();
 }
 
