@@ -178,7 +178,8 @@ static void in_child(void)
 {
     atomic_store(&buffered, false);
     atomic_store(&pending, 0);
-    filling->size = 0;
+    buffers[0].size = 0;
+    buffers[1].size = 0; /* the thread may have been at it */
     n_dropped = 0;
     mesh__condition_init(&filled); /* the parent's thread does not wait here */
     (void)pthread_mutex_unlock(&mutex);
