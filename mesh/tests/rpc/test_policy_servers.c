@@ -390,7 +390,7 @@ TEST(an_answer_that_comes_while_a_dropped_hedge_is_looked_at_is_not_lost)
                                 .destination = QUIET});
     CHECK(governed_await_endpoints(&asking, "ready", 1));
     served_init(&served);
-    served_start(&served);
+    served_start_aloud(&served); /* others log already */
     served.script = ask;
     governed_start(&above,
                    &(struct governed_options){.target = served.target, .destination = QUIET});
