@@ -403,4 +403,14 @@ TEST(an_answer_that_comes_while_a_dropped_hedge_is_looked_at_is_not_lost)
     peer_free(peer);
 }
 
+/* The threads of a peer ask for their first calls as it stops. */
+TEST(a_server_that_stops_forgets_nobody_who_asks_for_a_call)
+{
+    static const struct peer_script none[] = {{NULL, NULL}};
+
+    for (int i = 0; i < 200; i++) {
+        peer_free(peer_new(none, NULL, 0)); /* which waits for the ends of these requests */
+    }
+}
+
 TEST_MAIN(NULL, NULL)

@@ -266,7 +266,7 @@ TEST(a_route_for_all_methods_of_the_service_cuts_none_either)
     int n;
 
     begin_with(&(struct governed_options){
-        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer','timeout':'100ms'}"});
+        .routes = "'all':{'service':'SELF','grpcService':'peer.Peer','timeout':'280ms'}"});
     actor_follow(&actor, ACTS({.n_messages = 1, .hangs = true}));
     CHECK(pthread_create(&thread, NULL, release_later, NULL) == 0);
     CHECK_INT(watch(governed.ctx, &n), MESH_OK);
