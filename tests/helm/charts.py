@@ -68,8 +68,17 @@ def policy_of(things):
     return find(things, "ConfigMap", "fashion-policy")["data"]["policy.json"]
 
 
+def mode_of(things):
+    return json.loads(policy_of(things))["mode"]
+
+
+def run_service(service, *arguments, check=False):
+    """A command of the service's program, that has ended."""
+    binary = pathlib.Path(os.environ["CMESH_BUILD"]) / f"services/fashion/{service}/fashion-{service}"
+    return subprocess.run([binary, *arguments], capture_output=True, text=True, check=check)
+
+
 def check_policy(service, path):
     """What the service's own parser says of the file: its exit code, and what it has printed."""
-    binary = pathlib.Path(os.environ["CMESH_BUILD"]) / f"services/fashion/{service}/fashion-{service}"
-    process = subprocess.run([binary, "policy", "check", path], capture_output=True, text=True, check=False)
+    process = run_service(service, "policy", "check", path)
     return process.returncode, process.stdout + process.stderr

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who reaches whom in what the charts render: every address, port and name that one side says, the other side has."""
 import base64
-import json
-import os
 import re
-import subprocess
 
 import yaml
 
-from charts import FASHION, METHODS, SERVICES, containers, find, pods
+from charts import FASHION, METHODS, SERVICES, containers, find, mode_of, pods, run_service
 
 CALLS = {name: set(service.get("calls", [])) for name, service in yaml.safe_load((FASHION / "values.yaml").read_text())["services"].items()}
 DOMAIN = "shop.svc.cluster.local"
@@ -47,13 +44,9 @@ def test_calls_come_in_and_go_out_as_the_values_say(things):
         assert peers(spec["egress"], "to") == CALLS[service]
 
 
-def mode(things):
-    return json.loads(find(things, "ConfigMap", "fashion-policy")["data"]["policy.json"])["mode"]
-
-
 def test_a_sidecar_is_told_of_those_that_its_service_calls(things):
     sidecars = {thing["metadata"]["name"]: thing["spec"]["egress"] for thing in things if thing["kind"] == "Sidecar"}
-    assert len(sidecars) == (len(SERVICES) if mode(things) == "istio" else 0)
+    assert len(sidecars) == (len(SERVICES) if mode_of(things) == "istio" else 0)
     for name, (rule,) in sidecars.items():
         assert set(rule["hosts"]) == {"istio-system/*", *(f"./fashion-{peer}.{DOMAIN}" for peer in CALLS[name.removeprefix("fashion-")])}
 
@@ -62,20 +55,24 @@ def test_istiod_is_reached_by_all_in_the_modes_with_istio(things):
     istiod = {"ports": [{"port": 15010, "protocol": "TCP"}, {"port": 15012, "protocol": "TCP"}],
               "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}}}]}
     for name in [*SERVICES, "client"]:
-        assert (istiod in find(things, "NetworkPolicy", f"fashion-{name}")["spec"]["egress"]) == (mode(things) != "library"), name
+        assert (istiod in find(things, "NetworkPolicy", f"fashion-{name}")["spec"]["egress"]) == (mode_of(things) != "library"), name
+
+
+def ports_of(container):
+    """By number and by name."""
+    return {port[key] for port in container.get("ports", []) for key in ("containerPort", "name")}
 
 
 def listening(things):
-    """The ports of each pod's containers by number and by name; a pod is known by its labels."""
+    """The ports of each pod's containers; a pod is known by its labels."""
     for name, kind, labels, pod in pods(things):
         if kind in ("Deployment", "StatefulSet"):
-            ports = [port for container in pod["containers"] for port in container["ports"]]
-            yield name, labels, {port["containerPort"] for port in ports} | {port["name"] for port in ports}
+            yield name, labels, set().union(*map(ports_of, pod["containers"]))
 
 
 def test_a_container_listens_on_the_ports_that_it_says(things):
     for service in SERVICES:
-        help_text = subprocess.run([f"{os.environ['CMESH_BUILD']}/services/fashion/{service}/fashion-{service}", "--help"], capture_output=True, text=True, check=True).stdout
+        help_text = run_service(service, "--help", check=True).stdout
         ports = {port["name"]: port["containerPort"] for port in find(things, "Deployment", f"fashion-{service}")["spec"]["template"]["spec"]["containers"][0]["ports"]}
         assert ports == {"grpc": 9090, "http-metrics": 9091}
         assert re.search(r"MESH_GRPC_LISTEN .*0\.0\.0\.0:9090", help_text) and re.search(r"MESH_HTTP_LISTEN .*0\.0\.0\.0:9091", help_text)
@@ -114,10 +111,9 @@ def test_every_port_that_is_named_is_one_that_somebody_listens_on(things):
                         assert [port["port"] for port in rule["ports"]] == [5432], name
     for _, _, _, pod in pods(things):
         for container in containers(pod):
-            ports = {port["containerPort"] for port in container.get("ports", [])} | {port["name"] for port in container.get("ports", [])}
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 for kind in ("httpGet", "grpc", "tcpSocket"):
-                    assert container.get(probe, {}).get(kind, {}).get("port") in ports | {None}, f"{container['name']} {probe}"
+                    assert container.get(probe, {}).get(kind, {}).get("port") in ports_of(container) | {None}, f"{container['name']} {probe}"
 
 
 def test_every_address_that_a_service_is_given_is_there(things):

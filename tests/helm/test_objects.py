@@ -11,7 +11,7 @@ import tarfile
 import pytest
 import yaml
 
-from charts import CI, EMBEDDED, FASHION, ROOT, SERVICES, containers, find, objects, overlay, pods, rendered, template
+from charts import CI, EMBEDDED, FASHION, ROOT, SERVICES, containers, find, mode_of, objects, overlay, pods, rendered, run_service, template
 
 COMMON = ROOT / "helm/mesh-common"
 ISTIO_KINDS = {"VirtualService", "DestinationRule", "PeerAuthentication", "AuthorizationPolicy", "Sidecar", "Telemetry"}
@@ -134,8 +134,7 @@ def test_every_selector_finds_its_pods_and_no_others(things):
 
 def test_a_service_is_given_variables_that_it_knows_and_all_that_it_needs(things):
     for service in SERVICES:
-        binary = f"{os.environ['CMESH_BUILD']}/services/fashion/{service}/fashion-{service}"
-        known = set(re.findall(r"^  ([A-Z][A-Z0-9_]+) ", subprocess.run([binary, "--help"], capture_output=True, text=True, check=True).stdout, re.M))
+        known = set(re.findall(r"^  ([A-Z][A-Z0-9_]+) ", run_service(service, "--help", check=True).stdout, re.M))
         container = find(things, "Deployment", f"fashion-{service}")["spec"]["template"]["spec"]["containers"][0]
         given = {item["name"] for item in container["env"]} - {"GRPC_XDS_BOOTSTRAP"}
         for item in container.get("envFrom", []):
@@ -145,9 +144,8 @@ def test_a_service_is_given_variables_that_it_knows_and_all_that_it_needs(things
 
 
 def test_only_the_modes_with_istio_render_its_kinds(things):
-    mode = json.loads(find(things, "ConfigMap", "fashion-policy")["data"]["policy.json"])["mode"]
     assert {thing["kind"] for thing in things} & ISTIO_KINDS == {
-        "library": set(), "istio": ISTIO_KINDS, "proxyless": {"VirtualService", "DestinationRule"}}[mode]
+        "library": set(), "istio": ISTIO_KINDS, "proxyless": {"VirtualService", "DestinationRule"}}[mode_of(things)]
 
 
 def test_a_policy_change_changes_no_pod():

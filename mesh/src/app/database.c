@@ -31,11 +31,6 @@ static void say_once(struct said *said, const char *text)
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 MESH_STATUS mesh__database_wait(struct mesh_ctx *ctx, struct mesh__stop *stop, int64_t until_ns,
                                 MESH_STATUS (*look)(struct mesh_ctx *ctx, void *arg), void *arg)
 {
@@ -53,10 +48,10 @@ MESH_STATUS mesh__database_wait(struct mesh_ctx *ctx, struct mesh__stop *stop, i
             break;
         }
         say_once(&said, mesh_ctx_error(ctx));
-        if (mesh__stop_wait(stop, least(mesh__in_ms(delay_ms), until_ns))) {
+        if (mesh__stop_wait(stop, mesh__least(mesh__in_ms(delay_ms), until_ns))) {
             return status;
         }
-        delay_ms = least(delay_ms * 2, LONGEST_DELAY_MS);
+        delay_ms = mesh__least(delay_ms * 2, LONGEST_DELAY_MS);
     }
     if (said.text[0] == '\0' || atomic_load(asked)) {
         return status;

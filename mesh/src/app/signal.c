@@ -213,11 +213,6 @@ void mesh__signals_received(struct mesh__signals *signals, const char *name)
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, uint64_t *seen,
                              int64_t max_wait_ms)
 {
@@ -227,9 +222,10 @@ MESH_STATUS mesh_signal_wait(struct mesh_ctx *ctx, struct mesh_signal *signal, u
     pthread_mutex_lock(&signal->mutex);
     while ((status = mesh__ctx_may_wait(ctx)) == MESH_OK && signal->generation == *seen &&
            mesh__now_ns() < end_ns) {
-        int64_t slice_ms = least(mesh_ctx_remaining_ms(ctx), MESH_LOOK_EVERY_MS);
+        int64_t slice_ms = mesh__least(mesh_ctx_remaining_ms(ctx), MESH_LOOK_EVERY_MS);
 
-        mesh__condition_wait(&signal->raised, &signal->mutex, least(end_ns, mesh__in_ms(slice_ms)));
+        mesh__condition_wait(&signal->raised, &signal->mutex,
+                             mesh__least(end_ns, mesh__in_ms(slice_ms)));
     }
     if (status == MESH_OK) {
         *seen = signal->generation;

@@ -28,6 +28,12 @@ static inline int64_t mesh__now_ns(void)
     return mesh__clock->monotonic_ns();
 }
 
+/* The lesser of two times, or of two durations. */
+static inline int64_t mesh__least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* The monotonic time ms after start_ns; MESH_NO_DEADLINE if that is beyond the range. */
 int64_t mesh__after_ms(int64_t start_ns, int64_t ms);
 /* The same from now. */

@@ -209,7 +209,7 @@ MESH_STATUS mesh__rules_refuse(struct mesh_ctx *ctx, struct mesh__rules *rules,
 
 /* ---- retries -------------------------------------------------------------------------------- */
 
-static bool take_place(struct mesh__rules *rules)
+bool mesh__rules_take_place(struct mesh__rules *rules)
 {
     enum mesh__retry_grant grant = mesh__retry_budget_take(rules->client->budget);
 
@@ -250,18 +250,13 @@ enum mesh__again mesh__rules_retry(struct mesh__rules *rules, const struct mesh_
         return MESH__AGAIN_NO_MORE;
     }
     /* What would begin after the deadline is not worth a place. */
-    if (pause_ns >= rules->deadline_ns - mesh__now_ns() || !take_place(rules)) {
+    if (pause_ns >= rules->deadline_ns - mesh__now_ns() || !mesh__rules_take_place(rules)) {
         return MESH__AGAIN_NO_MORE;
     }
     rules->retries++;
     mesh__client_counts_retry(&rules->client->counts, matches);
     *ret_pause_ns = pause_ns;
     return MESH__AGAIN;
-}
-
-bool mesh__rules_hedge(struct mesh__rules *rules)
-{
-    return take_place(rules);
 }
 
 enum mesh__again mesh__rules_not_ready(struct mesh__rules *rules, int64_t *ret_pause_ns)

@@ -95,7 +95,7 @@ enum mesh__again {
 enum mesh__again mesh__rules_retry(struct mesh__rules *rules, const struct mesh__failure *failure,
                                    const char *pushback, int64_t *ret_pause_ns);
 /* Whether one more attempt may run beside those under way; if so, a place is held. */
-bool mesh__rules_hedge(struct mesh__rules *rules);
+bool mesh__rules_take_place(struct mesh__rules *rules);
 /* What was granted has ended. */
 void mesh__rules_give_place(struct mesh__rules *rules);
 

@@ -279,7 +279,7 @@ static void try_to_hedge(struct mesh_call *call)
     if (endpoint == NULL) {
         return;
     }
-    if (!mesh__rules_hedge(&call->rules)) {
+    if (!mesh__rules_take_place(&call->rules)) {
         mesh__rules_unpick(&call->rules, endpoint);
         return;
     }
@@ -477,11 +477,6 @@ static void turn(struct mesh_call *call)
     }
 }
 
-static int64_t earlier(int64_t a_ns, int64_t b_ns)
-{
-    return a_ns < b_ns ? a_ns : b_ns;
-}
-
 /* When the call wants another turn, if nothing completes before. */
 static int64_t next_turn(const struct mesh_call *call)
 {
@@ -491,19 +486,19 @@ static int64_t next_turn(const struct mesh_call *call)
         const struct unary_try *try = &call->tries[i];
 
         if (try->state == TRY_DELAYED || (try->state == TRY_SENT && !try->cut && !try->lost)) {
-            due_ns = earlier(due_ns, try->until_ns);
+            due_ns = mesh__least(due_ns, try->until_ns);
         }
     }
     if (call->state == CALL_SEEKS) {
-        due_ns = earlier(due_ns, call->rules.pick.until_ns);
+        due_ns = mesh__least(due_ns, call->rules.pick.until_ns);
     }
     if (!is_sent(call)) {
-        due_ns = earlier(due_ns, call->rules.deadline_ns);
+        due_ns = mesh__least(due_ns, call->rules.deadline_ns);
     }
     /* What was sent for an inbound call is cancelled with it by the library. */
     if (call->ctx->cancelled != NULL && !call->cancelled &&
         (call->ctx->inbound == NULL || !is_sent(call))) {
-        due_ns = earlier(due_ns, mesh__now_ns() + MESH__LOOK_NS);
+        due_ns = mesh__least(due_ns, mesh__now_ns() + MESH__LOOK_NS);
     }
     return due_ns;
 }
@@ -558,7 +553,7 @@ int64_t mesh__calls_step(void)
         next = call->next_of_thread;
         turn(call);
         if (call->state != CALL_DONE) {
-            due_ns = earlier(due_ns, next_turn(call));
+            due_ns = mesh__least(due_ns, next_turn(call));
         } else if (is_over(call)) {
             unlink_call(call);
         }

@@ -65,6 +65,23 @@ static double wait_for_metric(const char *line, double value)
     return now;
 }
 
+/* Starts a server whose only worker is at a call that waits for served->leave. */
+static void keep_busy(struct served *served, struct served_wire *busy)
+{
+    served->options.workers = 1;
+    served_start(served);
+    served_wire_send(busy, served, waiting, mesh__in_ms(20000), NULL, 0);
+    turn_until_entered(served, busy, 1, 1);
+}
+
+/* The one call that waits for a worker. */
+static void await_in_queue(struct served_wire *wire)
+{
+    while (served_metric("mesh_server_queue_depth") != 1) {
+        turn(wire, 1);
+    }
+}
+
 TEST(a_full_queue_answers_at_once)
 {
     struct served served;
@@ -73,15 +90,10 @@ TEST(a_full_queue_answers_at_once)
     int64_t before_ns;
 
     served_init(&served);
-    served.options.workers = 1;
     served.options.queue_size = 1;
-    served_start(&served);
-    served_wire_send(&wires[0], &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, wires, 1, 1);
+    keep_busy(&served, &wires[0]);
     served_wire_send(&wires[1], &served, waiting, mesh__in_ms(20000), NULL, 0);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&wires[1], 1);
-    }
+    await_in_queue(&wires[1]);
     before_ns = mesh__now_ns();
     CHECK(served_send(&served, echo, mesh__in_ms(20000), NULL, 0, NULL) == MESH_RESOURCE_EXHAUSTED);
     CHECK(mesh__now_ns() - before_ns < 2000 * MESH_NS_PER_MS);
@@ -182,15 +194,10 @@ TEST(a_queue_full_of_large_requests_answers_at_once)
     size_t size = pack_body(&bytes, 100000);
 
     served_init(&served);
-    served.options.workers = 1;
     served.options.queue_bytes = 65536; /* the first to wait may exceed it */
-    served_start(&served);
-    served_wire_send(&wires[0], &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, wires, 1, 1);
+    keep_busy(&served, &wires[0]);
     served_wire_send(&wires[1], &served, waiting, mesh__in_ms(20000), bytes, size);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&wires[1], 1);
-    }
+    await_in_queue(&wires[1]);
     CHECK(served_send(&served, waiting, mesh__in_ms(5000), bytes, size, NULL) ==
           MESH_RESOURCE_EXHAUSTED);
     CHECK(sem_post(&served.leave) == 0 && sem_post(&served.leave) == 0);
@@ -211,15 +218,10 @@ TEST(work_whose_deadline_passed_in_the_queue_is_not_begun)
     char *line;
 
     served_init(&served);
-    served.options.workers = 1;
     served.options.default_deadline_ms = 60; /* the client has none and waits on */
-    served_start(&served);
-    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, &busy, 1, 1);
+    keep_busy(&served, &busy);
     served_wire_send(&late, &served, waiting, MESH_NO_DEADLINE, NULL, 0);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&late, 1);
-    }
+    await_in_queue(&late);
     turn(&late, 80); /* its deadline passes */
     CHECK(sem_post(&served.leave) == 0);
     CHECK(finish(&late) == MESH_DEADLINE_EXCEEDED);
@@ -239,15 +241,10 @@ TEST(work_that_has_waited_for_most_of_its_time_is_not_begun)
     double dropped = served_metric("mesh_server_rejected_total{reason=\"waited\"}");
 
     served_init(&served);
-    served.options.workers = 1;
     served.options.default_deadline_ms = 3000;
-    served_start(&served);
-    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, &busy, 1, 1);
+    keep_busy(&served, &busy);
     served_wire_send(&late, &served, waiting, MESH_NO_DEADLINE, NULL, 0);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&late, 1);
-    }
+    await_in_queue(&late);
     turn(&late, 1510); /* more than half of its time */
     CHECK(sem_post(&served.leave) == 0);
     CHECK(sem_post(&served.leave) == 0); /* for it, if it is begun */
@@ -296,16 +293,11 @@ TEST(a_short_wait_is_none_however_little_time_there_was)
 
     use_stoppable_clock();
     served_init(&served);
-    served.options.workers = 1;
     served.options.default_deadline_ms = 15;
-    served_start(&served);
-    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, &busy, 1, 1);
+    keep_busy(&served, &busy);
     stopped_ns = mesh__now_ns();
     served_wire_send(&hasty, &served, echo, MESH_NO_DEADLINE, NULL, 0);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&hasty, 1);
-    }
+    await_in_queue(&hasty);
     stopped_ns += 8 * MESH_NS_PER_MS;
     CHECK(sem_post(&served.leave) == 0);
     status = finish(&hasty);
@@ -324,14 +316,9 @@ TEST(work_whose_client_has_gone_is_not_begun)
     double dropped = served_metric("mesh_server_rejected_total{reason=\"cancelled\"}");
 
     served_init(&served);
-    served.options.workers = 1;
-    served_start(&served);
-    served_wire_send(&busy, &served, waiting, mesh__in_ms(20000), NULL, 0);
-    turn_until_entered(&served, &busy, 1, 1);
+    keep_busy(&served, &busy);
     served_wire_send(&gone, &served, waiting, mesh__in_ms(20000), NULL, 0);
-    while (served_metric("mesh_server_queue_depth") != 1) {
-        turn(&gone, 1);
-    }
+    await_in_queue(&gone);
     mesh__wire->call_cancel(gone.call);
     CHECK(finish(&gone) == MESH_CANCELLED);
     /* Its cancellation is behind this in the same connection, or before in another: ask until the
